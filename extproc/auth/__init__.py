@@ -1,0 +1,1 @@
+"""The registry token: keys, verification, what an operation needs, and the challenge."""

@@ -1,0 +1,1 @@
+"""What was seen of the two sites, and how long it may be believed."""

@@ -1,0 +1,91 @@
+"""The words of the evidence model (docs/evidence.md): what a store hands out and takes in.
+
+No clock, no I/O. Ages are seconds, measured by the store's own clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from extproc.oci.reference import Digest, Tag
+
+
+class DigestState(Enum):
+    """What is known of one digest under one name."""
+
+    UNKNOWN = "unknown"
+    PRESENT = "present"
+    """The secondary served it."""
+    ABSENT = "absent"
+    """The secondary did not serve it, seconds ago."""
+    DELETED = "deleted"
+    """Tombstone: deleted on the primary; only the primary's own 200 lifts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The primary resolved a tag to `digest`, in answer to a request sent `age` seconds ago."""
+
+    digest: Digest
+    media_type: str
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where a name stood when an exchange began: `learn` compares it, so nothing outdated is learned."""
+
+    epoch: bytes
+    """The name's epoch; empty matches nothing."""
+    generation: bytes
+    """The site-wide lease generation (the design's `not_before`); empty matches nothing."""
+    at: int
+    """The store's clock in microseconds, before the request is forwarded: a lease's `sent_at`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The answer of `decide` for one name and reference, taken atomically."""
+
+    snapshot: Snapshot
+    marked: bool
+    """A write is under way: nothing may be learned from this exchange."""
+    lease: Lease | None
+    """For a tag; None when there is none or it is void. Its age is the reader's to judge."""
+    digest: DigestState
+    """Of the digest asked for, or of the lease's digest; UNKNOWN where there is neither."""
+    confirmed: float | None = None
+    """For PRESENT: seconds since the secondary was last seen to serve it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The store did not answer within its budget."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invalidation:
+    """What a write makes untrue under one name. The epoch always changes; the rest is named here."""
+
+    tag: Tag | None = None
+    """Its lease is dropped."""
+    all_leases: bool = False
+    tombstone: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one finished exchange showed; `learn` takes it if the snapshot still holds."""
+
+    digest: Digest
+    tag: Tag | None = None
+    """Set when the primary resolved this tag to `digest`: a lease is written."""
+    media_type: str = ""
+    """Of the lease."""
+    secondary: DigestState = DigestState.UNKNOWN
+    """PRESENT or ABSENT when the secondary was asked."""
+    primary_has: bool = False
+    """The primary served it: a tombstone is lifted."""

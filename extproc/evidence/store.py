@@ -1,0 +1,58 @@
+"""The store's protocol: six atomic operations on one name, and the site-wide voiding of leases.
+
+Rules (docs/evidence.md says why each is needed)
+1. Each call is atomic on its name; times are the store's own.
+2. An epoch is created when missing; a missing epoch matches nothing.
+3. `learn` takes effect only if name epoch and lease generation are those of the snapshot.
+4. Only `learn` with `primary_has` lifts a tombstone.
+5. A mark expires by itself, never before its `ttl`; a name never expires before its marks and tombstones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from extproc.evidence.model import Evidence, Invalidation, Observation, Snapshot
+from extproc.oci.reference import Digest, Name, Tag
+
+
+class StoreUnavailable(Exception):
+    """The store did not take or answer an operation. The message says which store and why, no secrets."""
+
+
+class Store(Protocol):
+    """Every method raises StoreUnavailable; nothing is known then about whether it took effect."""
+
+    async def decide(self, name: Name, reference: Tag | Digest) -> Evidence:
+        """Operation 1: what is known of `reference` under `name`, at this instant."""
+
+    async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:
+        """Operation 2, before a write is forwarded: new epoch, a mark for `ttl` seconds, invalidate."""
+
+    async def end_write(self, name: Name, mark: str, what: Invalidation) -> None:
+        """Operation 3, before a write's response is passed on: new epoch, invalidate, lift the mark."""
+
+    async def learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> bool:
+        """Operation 4: write what an exchange showed. False if the snapshot no longer holds."""
+
+    async def primary_changed(self, name: Name, what: Invalidation) -> None:
+        """Operation 5, and operation 2 without a mark for a write that no processor saw."""
+
+    async def primary_dropped(self, name: Name) -> None:
+        """Operation 5 for a name renamed or deleted: all its digests are as if deleted, its leases void."""
+
+    async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> None:
+        """Operation 6: present, unless deleted. Touches neither leases nor tombstones."""
+
+    async def secondary_lost(self, name: Name, digest: Digest) -> None:
+        """Operation 6: no longer present."""
+
+    async def void_leases(self) -> None:
+        """Every lease learned from an exchange that began before now is void, for all names."""
+
+    async def ping(self) -> None:
+        """Raises StoreUnavailable when the store does not answer."""
+
+    async def close(self) -> None:
+        """Release connections. The store is not used afterwards."""

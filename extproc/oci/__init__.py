@@ -1,0 +1,1 @@
+"""The OCI distribution specification's nouns: references, operations, errors. Standard library only."""

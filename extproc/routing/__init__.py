@@ -1,0 +1,1 @@
+"""The decision and its story: from a request's head to a route and a reason."""
