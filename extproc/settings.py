@@ -116,10 +116,10 @@ class Auth(Section):
                 raise ValueError(
                     'keys is empty: name the file with the issuer\'s public key, or set mode = "passthrough"'
                 )
-            if not self.realm.startswith(("http://", "https://")):
-                raise ValueError(
-                    f"realm {self.realm!r} is not a URL: give the token endpoint as clients reach it"
-                )
+            if not (
+                self.realm.startswith(("http://", "https://")) and self.realm.isascii() and self.realm.isprintable()
+            ):
+                raise ValueError(f"realm {self.realm!r} is not a URL: give the token endpoint as clients reach it")
         return self
 
 
@@ -307,9 +307,7 @@ class Settings(BaseSettings):
                 f"cannot read the configuration {str(file)!r}: {error.strerror}; give its path with --config"
             ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"the configuration {str(file)!r} is not TOML: {error}; correct that line"
-            ) from error
+            raise SettingsError(f"the configuration {str(file)!r} is not TOML: {error}; correct that line") from error
         try:
             return cls(_toml=file)  # type: ignore[call-arg]
         except ValidationError as error:

@@ -1,11 +1,6 @@
 """What a request asks of a registry: one frozen `Operation`, parsed once from method and path.
 
-Rules
-1. Parse from the right: a name may hold segments such as `blobs` or `manifests`.
-2. A read whose path is not canonical is UNKNOWN: the primary judges it, we never serve it locally.
-3. A write whose name we cannot read as the registry would is MALFORMED: the edge refuses it with 400,
-   for a write that we misread would leave stale evidence behind.
-4. The query never changes the operation, except that it can name a mount's source or further tags.
+The rules of reading one are in extproc/oci/parse.py, `parse_operation`.
 """
 
 from __future__ import annotations
@@ -32,7 +27,7 @@ class Kind(Enum):
     UPLOAD = "upload"
     """Any method on an upload session, its start and a mount included."""
     WRITE = "write"
-    """POST, PUT, PATCH or DELETE on another path under a readable name."""
+    """POST, PUT, PATCH or DELETE on another path of the known shapes, under a readable name."""
     TAGS_LIST = "tags-list"
     REFERRERS = "referrers"
     CATALOG = "catalog"
@@ -40,7 +35,7 @@ class Kind(Enum):
     """GitLab's registry API under /gitlab/v1/."""
     UNKNOWN = "unknown"
     MALFORMED = "malformed"
-    """A write that must be refused: see rule 3."""
+    """A write that must be refused: parse.py, rule 3."""
 
 
 @dataclass(frozen=True, slots=True)

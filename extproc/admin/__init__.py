@@ -1,0 +1,1 @@
+"""HTTP beside the processor: health, and the copies of writes that no processor saw."""

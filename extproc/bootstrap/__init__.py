@@ -1,0 +1,24 @@
+"""Envoy's whole configuration, from the settings. The only package that imports `envoy_data_plane`.
+
+    settings ─▶ build ─▶ Bootstrap ─▶ render ─▶ YAML
+
+    listener   the entry: limits, paths, which headers a client may not send
+      filters      the processor's filter, the router
+      routes       what each steering header means, and what happens to a request without one
+      access_log   one JSON line a request
+      local_reply  the answer where no site could be reached
+    clusters   who is there: the sites, both in a row (`secondary_first`), processor, admin server, issuer
+      endpoints    addresses, and the metadata that says which site an endpoint is
+      health       when a site is left alone; the primary never is
+      tls          contexts on both sides
+    header     header mutations
+    names      the words that these share
+
+A comment that says "fact N" means that it was found by running Envoy; the tests here hold each of them.
+"""
+
+from __future__ import annotations
+
+from extproc.bootstrap.document import build, render
+
+__all__ = ["build", "render"]

@@ -1,0 +1,184 @@
+"""Who is there: the two sites, both in a row, and our own servers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from envoy_data_plane.envoy.config.cluster.v3 import (
+    CircuitBreakers,
+    CircuitBreakersThresholds,
+    Cluster,
+    ClusterCustomClusterType,
+    ClusterDiscoveryType,
+    ClusterDnsLookupFamily,
+    ClusterLbPolicy,
+    ClusterTransportSocketMatch,
+    UpstreamConnectionOptions,
+)
+from envoy_data_plane.envoy.config.core.v3 import TcpKeepalive
+from envoy_data_plane.envoy.extensions.clusters.composite.v3 import ClusterConfig, ClusterConfigClusterEntry
+from envoy_data_plane.google.protobuf import Any, Struct
+
+from extproc import settings as configuration
+from extproc.bootstrap import endpoints, health, protocol, tls
+from extproc.bootstrap.names import (
+    ADMIN,
+    BUFFER,
+    EXTPROC,
+    ISSUER,
+    PRIMARY,
+    SECONDARY,
+    SECONDARY_FIRST,
+    seconds,
+)
+from extproc.settings import Settings, Site
+
+
+def clusters(settings: Settings) -> list[Cluster]:
+    sites = settings.sites
+    found = [_primary(settings)]
+    if settings.envoy.fallback == "composite":
+        found += [_secondary(settings), _composite(settings)]
+    else:
+        found.append(_priorities(settings))
+    found += [_processor(settings), _admin(settings)]
+    if sites.issuer is not None:
+        found.append(_site(settings, ISSUER, sites.issuer))
+    return found
+
+
+def _primary(settings: Settings) -> Cluster:
+    cluster = _site(settings, PRIMARY, settings.sites.primary)
+    cluster.health_checks = [health.registry_check(settings.envoy)]
+    cluster.common_lb_config = health.panic()
+    cluster.outlier_detection = health.outliers(eject_all=False)
+    return cluster
+
+
+def _secondary(settings: Settings) -> Cluster:
+    cluster = _site(settings, SECONDARY, settings.sites.secondary)
+    cluster.health_checks = [health.registry_check(settings.envoy)]
+    cluster.common_lb_config = health.no_panic()
+    cluster.outlier_detection = health.outliers(eject_all=True)
+    return cluster
+
+
+def _composite(settings: Settings) -> Cluster:
+    """Fact 2: attempt 1 at the first cluster, attempt 2 at the second."""
+    return Cluster(
+        name=SECONDARY_FIRST,
+        connect_timeout=seconds(settings.envoy.connect_timeout),
+        lb_policy=ClusterLbPolicy.CLUSTER_PROVIDED,
+        cluster_type=ClusterCustomClusterType(
+            name="envoy.clusters.composite",
+            typed_config=Any.pack(
+                ClusterConfig(
+                    clusters=[ClusterConfigClusterEntry(name=name) for name in (SECONDARY, PRIMARY)]
+                )
+            ),
+        ),
+        # Retries are counted here, and Envoy allows three at once: then a 404 of the secondary gets through.
+        circuit_breakers=_breakers(settings.envoy.max_connections),
+        typed_extension_protocol_options=protocol.secondary_first(settings),
+    )
+
+
+def _priorities(settings: Settings) -> Cluster:
+    """Fact 16: the fallback for Envoys without the composite cluster. One cluster, a priority for each site.
+
+    Ejecting is left to the secondary's health check: detection of outliers works on a cluster as a whole, and an
+    ejected primary would leave a 404 of the secondary as the answer.
+    """
+    sites = settings.sites
+    ends = [site.endpoint for site in (sites.secondary, sites.primary)]
+    static = all(end.is_ip for end in ends)
+    cluster = _base(settings, SECONDARY_FIRST, ends[0] if static else next(end for end in ends if not end.is_ip))
+    cluster.load_assignment = endpoints.assignment(
+        SECONDARY_FIRST,
+        endpoints.of_site(SECONDARY, sites.secondary, priority=0, match_socket=True),
+        endpoints.of_site(PRIMARY, sites.primary, priority=1, match_socket=True, checked=False),
+    )
+    cluster.transport_socket_matches = [
+        ClusterTransportSocketMatch(
+            name=name, match=Struct.from_dict({"site": name}), transport_socket=tls.upstream(site)
+        )
+        for name, site in ((SECONDARY, sites.secondary), (PRIMARY, sites.primary))
+        if site.tls
+    ]
+    cluster.health_checks = [health.registry_check(settings.envoy)]
+    cluster.common_lb_config = health.no_panic()
+    cluster.typed_extension_protocol_options = protocol.secondary_first(settings)
+    return cluster
+
+
+def _site(settings: Settings, name: str, site: Site) -> Cluster:
+    cluster = _base(settings, name, site.endpoint)
+    cluster.load_assignment = endpoints.assignment(name, endpoints.of_site(name, site))
+    cluster.transport_socket = tls.upstream(site)
+    cluster.typed_extension_protocol_options = protocol.http1()
+    return cluster
+
+
+def _base(settings: Settings, name: str, endpoint: configuration.Endpoint) -> Cluster:
+    return Cluster(
+        name=name,
+        type=endpoints.discovery(endpoint),
+        # Envoy's default takes an IPv6 address where there is one, whether or not there is a way to it.
+        dns_lookup_family=ClusterDnsLookupFamily.V4_PREFERRED,
+        connect_timeout=seconds(settings.envoy.connect_timeout),
+        per_connection_buffer_limit_bytes=BUFFER,
+        lb_policy=ClusterLbPolicy.LEAST_REQUEST,
+        circuit_breakers=_breakers(settings.envoy.max_connections),
+        upstream_connection_options=UpstreamConnectionOptions(
+            tcp_keepalive=TcpKeepalive(keepalive_probes=3, keepalive_time=30, keepalive_interval=10)
+        ),
+    )
+
+
+def _processor(settings: Settings) -> Cluster:
+    """Every worker is an endpoint: Envoy keeps one connection per thread, so the kernel would pin it to one
+    worker (fact 10). Without a healthy worker no request waits for the message timeout.
+    """
+    server = settings.server
+    if server.address is None:
+        kind = ClusterDiscoveryType.STATIC
+        workers = [endpoints.pipe(server.socket(number)) for number in range(server.workers)]
+    else:
+        kind = endpoints.discovery(server.address)
+        workers = [
+            endpoints.address(
+                configuration.Endpoint(host=server.address.host, port=server.address.port + number)
+            )
+            for number in range(server.workers)
+        ]
+    return Cluster(
+        name=EXTPROC,
+        type=kind,
+        dns_lookup_family=ClusterDnsLookupFamily.V4_PREFERRED,
+        connect_timeout=timedelta(milliseconds=250),
+        lb_policy=ClusterLbPolicy.LEAST_REQUEST,
+        load_assignment=endpoints.assignment(EXTPROC, endpoints.plain(*workers)),
+        health_checks=[health.processor_check()],
+        common_lb_config=health.no_panic(),
+        # Beyond what the workers take, the stream fails at once and the request goes to the primary.
+        circuit_breakers=_breakers(server.max_concurrent_streams * server.workers),
+        typed_extension_protocol_options=protocol.http2(server.max_concurrent_streams),
+    )
+
+
+def _admin(settings: Settings) -> Cluster:
+    address = settings.admin.address
+    cluster = _base(settings, ADMIN, address)
+    cluster.load_assignment = endpoints.assignment(ADMIN, endpoints.plain(endpoints.address(address)))
+    cluster.typed_extension_protocol_options = protocol.http1()
+    return cluster
+
+
+def _breakers(limit: int) -> CircuitBreakers:
+    return CircuitBreakers(
+        thresholds=[
+            CircuitBreakersThresholds(
+                max_connections=limit, max_pending_requests=limit, max_requests=limit, max_retries=limit
+            )
+        ]
+    )

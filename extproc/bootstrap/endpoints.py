@@ -1,0 +1,75 @@
+"""Addresses, and the metadata that says which site an endpoint is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from envoy_data_plane.envoy.config.cluster.v3 import ClusterDiscoveryType
+from envoy_data_plane.envoy.config.core.v3 import Address, Metadata, Pipe, SocketAddress
+from envoy_data_plane.envoy.config.endpoint.v3 import (
+    ClusterLoadAssignment,
+    Endpoint,
+    EndpointHealthCheckConfig,
+    LbEndpoint,
+    LocalityLbEndpoints,
+)
+from envoy_data_plane.google.protobuf import Struct
+
+from extproc import settings
+from extproc.bootstrap.names import GEO_METADATA
+
+TRANSPORT_SOCKET_MATCH = "envoy.transport_socket_match"
+"""The namespace in which Envoy looks for an endpoint's own transport socket."""
+
+
+def address(endpoint: settings.Endpoint) -> Address:
+    return Address(socket_address=SocketAddress(address=endpoint.host, port_value=endpoint.port))
+
+
+def discovery(endpoint: settings.Endpoint) -> ClusterDiscoveryType:
+    """STATIC takes no names, STRICT_DNS would resolve an address for ever."""
+    return ClusterDiscoveryType.STATIC if endpoint.is_ip else ClusterDiscoveryType.STRICT_DNS
+
+
+def of_site(
+    name: str, site: settings.Site, *, priority: int = 0, checked: bool = True, match_socket: bool = False
+) -> LocalityLbEndpoints:
+    """The endpoint of a site. Its metadata reaches response headers, the access log and the processor.
+
+    `checked` is False where a failed health check must not keep requests away. `match_socket` for a cluster
+    in which the sites differ in TLS.
+    """
+    label: dict[str, str] = {"site": name}
+    if site.host:
+        label["host"] = site.host
+    metadata = {GEO_METADATA: Struct.from_dict(label)}
+    if match_socket:
+        metadata[TRANSPORT_SOCKET_MATCH] = Struct.from_dict({"site": name})
+    return LocalityLbEndpoints(
+        lb_endpoints=[
+            LbEndpoint(
+                endpoint=Endpoint(
+                    address=address(site.endpoint),
+                    health_check_config=EndpointHealthCheckConfig(
+                        hostname=site.host or str(site.endpoint), disable_active_health_check=not checked
+                    ),
+                ),
+                metadata=Metadata(filter_metadata=metadata),
+            )
+        ],
+        priority=priority,
+    )
+
+
+def plain(*addresses: Address) -> LocalityLbEndpoints:
+    return LocalityLbEndpoints(
+        lb_endpoints=[LbEndpoint(endpoint=Endpoint(address=address)) for address in addresses]
+    )
+
+
+def pipe(path: Path) -> Address:
+    return Address(pipe=Pipe(path=str(path)))
+
+
+def assignment(cluster: str, *localities: LocalityLbEndpoints) -> ClusterLoadAssignment:
+    return ClusterLoadAssignment(cluster_name=cluster, endpoints=list(localities))

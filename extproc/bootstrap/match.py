@@ -1,0 +1,44 @@
+"""What a route matches: paths by regular expression (RE2, without the query), headers, methods."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
+from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
+
+CHANGE: Final = "/v2/.+/(?:manifests/[^/]+|blobs/[^/]+|tags/reference/[^/]+)"
+"""Changes what a name means: manifest, blob and tag. `blobs/uploads/<id>` has one segment more."""
+
+NOT_CANONICAL: Final = r"(?s).*(?:[%;\\]|[^\x21-\x7e]|//|/\.\.?(?:/.*)?$).*"
+"""Characters and segments that a registry might read differently. Anywhere: `/%762/` may be `/v2/` to it."""
+
+UPLOAD_START: Final = "/v2/.+/blobs/uploads/"
+"""The one write that ends in a slash."""
+
+TRAILING_SLASH: Final = "/v2/(?:.*/)?"
+"""Any other a registry may redirect or strip. RE2 has no look-ahead: match `UPLOAD_START` before this."""
+
+
+def is_value(name: str, value: str) -> HeaderMatcher:
+    return HeaderMatcher(name=name, string_match=StringMatcher(exact=value))
+
+
+def present(name: str) -> HeaderMatcher:
+    return HeaderMatcher(name=name, present_match=True)
+
+
+def absent(name: str) -> HeaderMatcher:
+    return HeaderMatcher(name=name, present_match=True, invert_match=True)
+
+
+def method(*methods: str) -> HeaderMatcher:
+    return HeaderMatcher(name=":method", string_match=_any_of(methods))
+
+
+def is_write() -> HeaderMatcher:
+    return method("POST", "PUT", "PATCH", "DELETE")
+
+
+def _any_of(values: tuple[str, ...]) -> StringMatcher:
+    return StringMatcher(safe_regex=RegexMatcher(regex="|".join(values)))

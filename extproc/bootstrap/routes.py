@@ -1,0 +1,225 @@
+"""What each steering header means, and what happens to a request that no processor saw.
+
+The rules, in order; the first that matches is taken
+
+1. /jwt/auth goes to the issuer, past the processor.
+2. `x-geo-route: secondary`, GET and HEAD: the secondary, then the primary. Nothing else is ever tried twice at
+   two sites: a PUT would be (fact 3).
+3. `x-geo-route: primary`, PUT of a manifest or DELETE: the primary, for `policy.write_timeout` at most, since
+   its mark in the store ends a little later.
+4. `x-geo-route` with anything else: the primary. A read may be sent again where it certainly got no answer.
+5. Without `x-geo-route`, a write in a form that we cannot read as the registry would: refused.
+6. Without it, a PUT or DELETE that changes what a name means: the primary, and a copy to the admin server.
+7. All else: the primary.
+
+No route has a timeout, for a layer takes as long as it takes; idle streams are the listener's to end.
+"""
+
+from __future__ import annotations
+
+from envoy_data_plane.envoy.config.core.v3 import HeaderValueOption
+from envoy_data_plane.envoy.config.route.v3 import (
+    HedgePolicy,
+    Route,
+    RouteAction,
+    RouteActionMaxStreamDuration,
+    RouteActionRequestMirrorPolicy,
+    RouteConfiguration,
+    RouteMatch,
+    VirtualHost,
+)
+from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
+
+from extproc.bootstrap import local_reply, match, retry
+from extproc.bootstrap.filters import past_the_processor
+from extproc.bootstrap.header import add_if_absent, overwrite, remove
+from extproc.bootstrap.names import (
+    ADMIN,
+    GEO_HOST,
+    GEO_METADATA,
+    GEO_REASON,
+    GEO_ROUTE,
+    GEO_SITE,
+    ISSUER,
+    PRIMARY,
+    SECONDARY,
+    SECONDARY_FIRST,
+    UNBOUNDED,
+    seconds,
+)
+from extproc.settings import Settings, Site
+
+JWT_AUTH = "/jwt/auth"
+
+
+def route_configuration(settings: Settings) -> RouteConfiguration:
+    return RouteConfiguration(
+        name="registry",
+        virtual_hosts=[
+            VirtualHost(
+                name="registry",
+                domains=["*"],
+                routes=[
+                    *_issuer(settings),
+                    _secondary_first(settings),
+                    _seen_change(settings),
+                    _seen_read(settings),
+                    _seen(settings),
+                    *_unreadable_writes(settings),
+                    _unseen_change(settings),
+                    _unseen(settings),
+                ],
+                # A site that sends these headers must not pass for us; what is removed goes before what is added.
+                response_headers_to_remove=[GEO_SITE, GEO_REASON],
+                response_headers_to_add=_explanation() if settings.envoy.response_headers else [],
+            )
+        ],
+        # Otherwise the virtual host would remove what a route adds.
+        most_specific_header_mutations_wins=True,
+    )
+
+
+def _explanation() -> list[HeaderValueOption]:
+    """Fact 7: the endpoint that answered, also after a fallback. An empty value leaves the header out."""
+    return [
+        overwrite(GEO_SITE, f"%UPSTREAM_METADATA({GEO_METADATA}:site)%"),
+        overwrite(GEO_REASON, f"%REQ({GEO_REASON})%"),
+    ]
+
+
+def _issuer(settings: Settings) -> list[Route]:
+    issuer = settings.sites.issuer
+    if issuer is None:
+        return []
+    return [
+        Route(
+            name="issuer",
+            match=RouteMatch(path=JWT_AUTH),
+            route=_to(ISSUER, issuer),
+            request_headers_to_add=_forwarded_host(settings, issuer),
+            typed_per_filter_config=past_the_processor(),
+        )
+    ]
+
+
+def _secondary_first(settings: Settings) -> Route:
+    sites = settings.sites
+    return Route(
+        name="secondary-first",
+        match=RouteMatch(prefix="/", headers=[match.is_value(GEO_ROUTE, SECONDARY), match.method("GET", "HEAD")]),
+        route=RouteAction(
+            cluster=SECONDARY_FIRST,
+            timeout=UNBOUNDED,
+            retry_policy=retry.fall_back(settings.envoy),
+            # The per-try timeout would also end a primary that is slow, which by itself would have answered.
+            # Hedged, it only starts the primary's attempt; the first good answer counts.
+            hedge_policy=HedgePolicy(hedge_on_per_try_timeout=True),
+        ),
+        request_headers_to_add=[
+            *_forwarded_host(settings, sites.primary, sites.secondary),
+            *([overwrite(GEO_HOST, "%REQ(:AUTHORITY)%")] if sites.primary.host or sites.secondary.host else []),
+        ],
+    )
+
+
+def _seen_change(settings: Settings) -> Route:
+    return _primary_route(
+        settings,
+        "write",
+        RouteMatch(
+            safe_regex=RegexMatcher(regex=match.CHANGE),
+            headers=[match.is_value(GEO_ROUTE, PRIMARY), match.method("PUT", "DELETE")],
+        ),
+        max_stream_duration=settings.policy.write_timeout,
+    )
+
+
+def _seen_read(settings: Settings) -> Route:
+    route = _primary_route(
+        settings,
+        "primary-read",
+        RouteMatch(prefix="/", headers=[match.present(GEO_ROUTE), match.method("GET", "HEAD")]),
+    )
+    if route.route is not None:
+        route.route.retry_policy = retry.again()
+    return route
+
+
+def _seen(settings: Settings) -> Route:
+    return _primary_route(settings, "primary", RouteMatch(prefix="/", headers=[match.present(GEO_ROUTE)]))
+
+
+def _unreadable_writes(settings: Settings) -> list[Route]:
+    unseen_write = [match.absent(GEO_ROUTE), match.is_write()]
+    said = [overwrite("content-type", "application/json"), local_reply.api_version()]
+    if settings.envoy.response_headers:
+        said.append(overwrite(GEO_REASON, "name-invalid"))
+
+    def refuse(name: str, regex: str) -> Route:
+        return Route(
+            name=name,
+            match=RouteMatch(safe_regex=RegexMatcher(regex=regex), headers=unseen_write),
+            direct_response=local_reply.name_invalid(),
+            response_headers_to_add=said,
+        )
+
+    start = RouteMatch(safe_regex=RegexMatcher(regex=match.UPLOAD_START), headers=unseen_write)
+    return [
+        refuse("unseen-unreadable", match.NOT_CANONICAL),
+        _primary_route(settings, "unseen-upload", start),
+        refuse("unseen-trailing-slash", match.TRAILING_SLASH),
+    ]
+
+
+def _unseen_change(settings: Settings) -> Route:
+    route = _primary_route(
+        settings,
+        "unseen-write",
+        RouteMatch(
+            safe_regex=RegexMatcher(regex=match.CHANGE),
+            headers=[match.absent(GEO_ROUTE), match.method("PUT", "DELETE")],
+        ),
+        max_stream_duration=settings.policy.write_timeout,
+    )
+    if route.route is not None:
+        route.route.request_mirror_policies = [
+            # The admin server needs the method and the path. The token is none of its business.
+            RouteActionRequestMirrorPolicy(
+                cluster=ADMIN, request_headers_mutations=[remove("authorization"), remove("cookie")]
+            )
+        ]
+    return route
+
+
+def _unseen(settings: Settings) -> Route:
+    return _primary_route(settings, "unseen", RouteMatch(prefix="/"))
+
+
+def _primary_route(
+    settings: Settings, name: str, matches: RouteMatch, *, max_stream_duration: float | None = None
+) -> Route:
+    action = _to(PRIMARY, settings.sites.primary)
+    if max_stream_duration is not None:
+        # Facts in design 4: a route's `timeout` starts when the body is complete; this counts from the start.
+        action.max_stream_duration = RouteActionMaxStreamDuration(max_stream_duration=seconds(max_stream_duration))
+    return Route(
+        name=name,
+        match=matches,
+        route=action,
+        request_headers_to_add=_forwarded_host(settings, settings.sites.primary),
+    )
+
+
+def _to(cluster: str, site: Site) -> RouteAction:
+    action = RouteAction(cluster=cluster, timeout=UNBOUNDED)
+    if site.host:
+        action.host_rewrite_literal = site.host
+    return action
+
+
+def _forwarded_host(settings: Settings, *sites: Site) -> list[HeaderValueOption]:
+    """Where the Host changes, a registry needs the client's to build `Location` (design 5, Uploads)."""
+    if not any(site.host for site in sites):
+        return []
+    keep = add_if_absent if settings.envoy.xff_num_trusted_hops else overwrite
+    return [keep("x-forwarded-host", "%REQ(:AUTHORITY)%")]

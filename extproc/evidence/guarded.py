@@ -1,0 +1,107 @@
+"""A store within a time budget and behind a breaker: a request never waits longer for evidence than that.
+
+A cancelled call (the client went away) is no failure of the store, and frees the probe it may have been.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from extproc.evidence.breaker import Breaker, State
+from extproc.evidence.model import Evidence, Invalidation, Observation, Snapshot
+from extproc.evidence.store import Store, StoreUnavailable
+from extproc.oci.reference import Digest, Name, Tag
+
+T = TypeVar("T")
+
+
+def _ignore(available: bool, detail: str) -> None:
+    pass
+
+
+class GuardedStore:
+    """`Store` whose calls end within `budget` seconds, by StoreUnavailable at the latest; behind a breaker.
+
+    `on_change(available, detail)` is called once for each change between used and left alone.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        budget: float,
+        breaker: Breaker,
+        clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[bool, str], None] = _ignore,
+    ) -> None:
+        self._store = store
+        self._budget = budget
+        self._breaker = breaker
+        self._clock = clock
+        self._on_change = on_change
+        self._detail = ""
+
+    async def _guard(self, call: Callable[[], Awaitable[T]]) -> T:
+        if not self._breaker.allow(self._clock()):
+            raise StoreUnavailable(f"left alone after failures; the last: {self._detail}")
+        # Nothing may run between the two lines: the state says whether this very call is the probe.
+        probe = self._breaker.state is State.HALF_OPEN
+        try:
+            async with asyncio.timeout(self._budget):
+                result = await call()
+        except TimeoutError as error:
+            detail = f"no answer within {self._budget * 1000:.0f} ms"
+            self._failed(detail, probe)
+            raise StoreUnavailable(detail) from error
+        except Exception as error:
+            # Other errors than StoreUnavailable are faults of ours: they count, and they surface.
+            self._failed(str(error), probe)
+            raise
+        except BaseException:
+            self._breaker.abandoned(probe=probe)
+            raise
+        if self._breaker.succeeded(probe=probe):
+            self._on_change(True, "answers again")
+        return result
+
+    def _failed(self, detail: str, probe: bool) -> None:
+        self._detail = detail
+        if self._breaker.failed(self._clock(), probe=probe):
+            self._on_change(False, detail)
+
+    async def decide(self, name: Name, reference: Tag | Digest) -> Evidence:
+        return await self._guard(lambda: self._store.decide(name, reference))
+
+    async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:
+        await self._guard(lambda: self._store.begin_write(name, mark, what, ttl))
+
+    async def end_write(self, name: Name, mark: str, what: Invalidation) -> None:
+        await self._guard(lambda: self._store.end_write(name, mark, what))
+
+    async def learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> bool:
+        return await self._guard(lambda: self._store.learn(name, snapshot, seen))
+
+    async def primary_changed(self, name: Name, what: Invalidation) -> None:
+        await self._guard(lambda: self._store.primary_changed(name, what))
+
+    async def primary_dropped(self, name: Name) -> None:
+        await self._guard(lambda: self._store.primary_dropped(name))
+
+    async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> None:
+        await self._guard(lambda: self._store.secondary_has(name, digests))
+
+    async def secondary_lost(self, name: Name, digest: Digest) -> None:
+        await self._guard(lambda: self._store.secondary_lost(name, digest))
+
+    async def void_leases(self) -> None:
+        await self._guard(self._store.void_leases)
+
+    async def ping(self) -> None:
+        await self._guard(self._store.ping)
+
+    async def close(self) -> None:
+        """Not guarded: closing must be tried whatever the store's state."""
+        await self._store.close()

@@ -1,0 +1,91 @@
+"""The bytes in which Redis keeps evidence (docs/evidence.md, "Layout"). Pure; the scripts read the same shapes.
+
+Packed because the store holds a field for each digest seen: 34 bytes of key instead of 71.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from extproc.evidence.model import DigestState, Snapshot
+from extproc.oci.reference import Digest
+
+TOKEN_SIZE: Final = 8
+"""Bytes of an epoch or a generation: random, compared for equality only."""
+_ALGORITHMS: Final = {"sha256": b"\x01", "sha512": b"\x02"}
+_SIZES: Final = {1: ("sha256", 32), 2: ("sha512", 64)}
+_LEASE: Final = struct.Struct(f">Q{TOKEN_SIZE}s{TOKEN_SIZE}s")
+_MARK: Final = struct.Struct(">16sQ")
+
+
+def pack_digest(digest: Digest) -> bytes:
+    """One byte for the algorithm, then the raw digest."""
+    return _ALGORITHMS[digest.algorithm] + bytes.fromhex(digest.encoded)
+
+
+def _unpack_digest(data: bytes) -> tuple[Digest, int]:
+    algorithm, size = _SIZES[data[0]]
+    return Digest(f"{algorithm}:{data[1 : 1 + size].hex()}"), 1 + size
+
+
+def pack_mark(mark: str) -> bytes:
+    """Sixteen bytes, so that a name's marks are a list of records of one size."""
+    return hashlib.blake2b(mark.encode(), digest_size=16).digest()
+
+
+def any_mark(packed: bytes, now: int) -> bool:
+    """Whether a mark of the list has not expired at `now` (microseconds)."""
+    return any(expiry > now for _, expiry in _marks(packed))
+
+
+def _marks(packed: bytes) -> Iterator[tuple[bytes, int]]:
+    yield from _MARK.iter_unpack(packed)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedLease:
+    """A tag's lease as kept: it holds while both of its generations are the current ones."""
+
+    sent_at: int
+    name_generation: bytes
+    site_generation: bytes
+    digest: Digest
+    media_type: str
+
+    @classmethod
+    def unpack(cls, data: bytes) -> PackedLease:
+        sent_at, name_generation, site_generation = _LEASE.unpack_from(data)
+        digest, size = _unpack_digest(data[_LEASE.size :])
+        return cls(sent_at, name_generation, site_generation, digest, data[_LEASE.size + size :].decode())
+
+
+def lease_parts(snapshot: Snapshot, digest: Digest, media_type: str) -> tuple[bytes, bytes]:
+    """What comes before and after the name's generation, which only the script knows."""
+    return snapshot.at.to_bytes(8, "big"), snapshot.generation + pack_digest(digest) + media_type.encode()
+
+
+def unpack_state(
+    data: bytes | None, dropped: bool, now: int, name_ttl: int
+) -> tuple[DigestState, float | None]:
+    """A digest's state at `now`, and for PRESENT its age in seconds. Times in microseconds.
+
+    `dropped`: the whole name was; then only a digest that the primary served since has a field.
+    """
+    none = DigestState.DELETED if dropped else DigestState.UNKNOWN
+    if data is None:
+        return none, None
+    kind = data[:1]
+    if kind == b"x":
+        return DigestState.DELETED, None
+    at = int.from_bytes(data[1:], "big") * (1 if kind == b"a" else 1_000_000)
+    if at + name_ttl < now:
+        return none, None
+    if kind == b"p":
+        return DigestState.PRESENT, max(now - at, 0) / 1e6
+    if kind == b"a" and at > now:
+        return DigestState.ABSENT, None
+    return DigestState.UNKNOWN, None

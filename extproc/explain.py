@@ -1,0 +1,163 @@
+"""Explains one request: the same parse, verify, admit, look-up and resolve as the router, with nothing forwarded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from extproc.auth.access import missing_access, required_access
+from extproc.auth.grant import Access, Grant, Rejection
+from extproc.evidence.model import Evidence, Unavailable
+from extproc.evidence.store import Store, StoreUnavailable
+from extproc.oci.operation import Operation
+from extproc.oci.parse import parse_operation
+from extproc.oci.reference import Digest, Name, ReferenceInvalid, parse_reference
+from extproc.routing.accept import LEASED_MEDIA_TYPES
+from extproc.routing.decision import Credential, Forward, Lookup, Refuse, admit, resolve
+from extproc.routing.policy import Policy
+
+_HOST = re.compile(r"[^/]*[.:][^/]*|localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything the decision looked at, in plain values that JSON can carry."""
+
+    operation: dict[str, Any]
+    grant: dict[str, Any]
+    evidence: dict[str, Any] | None
+    """None where the decision needs none."""
+    decision: dict[str, Any]
+    reason: str
+    words: list[str] = field(default_factory=list)
+
+
+def request_of_reference(text: str) -> tuple[str, str]:
+    """Method and path of the read that a client makes for `[host/]name[:tag|@digest]` (tag `latest` if none).
+
+    Raises ReferenceInvalid.
+    """
+    first, slash, rest = text.partition("/")
+    remainder = rest if slash and _HOST.fullmatch(first) else text
+    name, at, digest = remainder.partition("@")
+    if at:
+        name = name.rpartition(":")[0] if ":" in name else name
+        return "GET", f"/v2/{Name(name)}/manifests/{Digest(digest)}"
+    name, _, tag = remainder.partition(":")
+    return "GET", f"/v2/{Name(name)}/manifests/{parse_reference(tag or 'latest')}"
+
+
+async def explain(
+    method: str, path: str, credential: Credential, store: Store, policy: Policy, *, assumed: bool = False
+) -> Explanation:
+    """What would happen to this request now. `assumed`: the credential stands for any that suffices."""
+    operation = parse_operation(method, path)
+    if assumed:
+        credential = Grant(frozenset(required_access(operation)), float("inf"))
+        if missing_access(operation, credential):
+            raise AssertionError(f"the assumed grant lacks what {operation} needs")
+    admitted = admit(operation, credential)
+    evidence: Evidence | Unavailable | None = None
+    decision: Forward | Refuse
+    if isinstance(admitted, Lookup):
+        evidence = await _look_up(store, operation)
+        # As docker, containerd and podman ask: for every type that a lease can carry.
+        decision = resolve(admitted, evidence, LEASED_MEDIA_TYPES, policy)
+    else:
+        decision = admitted
+    return Explanation(
+        operation=_operation(operation),
+        grant=_grant(credential, assumed),
+        evidence=None if evidence is None else _evidence(evidence),
+        decision=_decision(decision),
+        reason=decision.reason.value,
+        words=_words(operation, credential, assumed, evidence, decision),
+    )
+
+
+async def _look_up(store: Store, operation: Operation) -> Evidence | Unavailable:
+    if operation.name is None or operation.reference is None:
+        raise AssertionError(f"{operation} needs evidence but has no name or reference")
+    try:
+        return await store.decide(operation.name, operation.reference)
+    except StoreUnavailable as error:
+        return Unavailable(str(error))
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    return {
+        "kind": operation.kind.value,
+        "method": operation.method,
+        "name": operation.name,
+        "reference": operation.reference,
+        "needs": [_scope(access) for access in required_access(operation)],
+    }
+
+
+def _grant(credential: Credential, assumed: bool) -> dict[str, Any]:
+    if credential is None:
+        return {"status": "passthrough", "access": []}
+    if isinstance(credential, Rejection):
+        return {"status": credential.value, "access": []}
+    status = "assumed" if assumed else "verified"
+    return {"status": status, "access": sorted(_scope(access) for access in credential.access)}
+
+
+def _evidence(evidence: Evidence | Unavailable) -> dict[str, Any]:
+    if isinstance(evidence, Unavailable):
+        return {"available": False, "detail": evidence.detail}
+    return {
+        "available": True,
+        "lease": None if evidence.lease is None else asdict(evidence.lease),
+        "digest": evidence.digest.value,
+        "confirmed": evidence.confirmed,
+        "write_under_way": evidence.marked,
+    }
+
+
+def _decision(decision: Forward | Refuse) -> dict[str, Any]:
+    if isinstance(decision, Refuse):
+        return {"answer": decision.status, "asks_for": [_scope(access) for access in decision.wanted]}
+    return {
+        "route": decision.route.value,
+        "pinned_to": decision.pin,
+        "learns_from_the_answer": decision.observe,
+        "invalidates": None if decision.invalidation is None else asdict(decision.invalidation),
+    }
+
+
+def _words(
+    operation: Operation,
+    credential: Credential,
+    assumed: bool,
+    evidence: Evidence | Unavailable | None,
+    decision: Forward | Refuse,
+) -> list[str]:
+    about = f" of {operation.name}" if operation.name else ""
+    reference = f" {operation.reference}" if operation.reference else ""
+    lines = [f"operation  {operation.method} {operation.kind.value}{reference}{about}"]
+    grant = _grant(credential, assumed)
+    lines.append(f"grant      {grant['status']} {' '.join(grant['access'])}".rstrip())
+    match evidence:
+        case None:
+            lines.append("evidence   not needed")
+        case Unavailable(detail=detail):
+            lines.append(f"evidence   unavailable: {detail}")
+        case Evidence(lease=lease, digest=digest, marked=marked):
+            tag = f"primary said {lease.digest} {lease.age:.1f} s ago; " if lease else ""
+            lines.append(f"evidence   {tag}digest {digest.value}{'; a write is under way' if marked else ''}")
+    match decision:
+        case Refuse(status=status):
+            lines.append(f"decision   answered here: {status}")
+        case Forward(route=route, pin=pin):
+            lines.append(f"decision   {route.value}{f', pinned to {pin}' if pin else ''}")
+    lines.append(f"reason     {decision.reason.value}")
+    return lines
+
+
+def _scope(access: Access) -> str:
+    return f"{access.type}:{access.name}:{access.action}"
+
+
+__all__ = ["Explanation", "ReferenceInvalid", "explain", "request_of_reference"]

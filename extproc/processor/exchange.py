@@ -1,0 +1,133 @@
+"""The phases of one ext_proc stream, sans-IO: bytes in, a question or a reply out.
+
+Rules (Envoy's ext_proc.proto)
+1. Exactly one reply per message, of the message's own kind, or an immediate response that ends the stream.
+2. The first message is the request's head; at most one response head follows, and only where we asked.
+3. Phases we never asked for (bodies, trailers) are passed on unchanged: Envoy may be configured to send them.
+4. Anything else is a ProtocolError: the stream fails and Envoy sends the request to the primary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from extproc.auth.challenge import Challenge
+from extproc.auth.grant import Access
+from extproc.oci.error import Code, error_body
+from extproc.processor.codec import OtherPhase, decode, encode_answer, encode_continue, encode_route
+from extproc.routing.decision import Forward, Refuse
+from extproc.routing.message import RequestHead, ResponseHead
+from extproc.routing.reason import Reason
+from extproc.routing.router import Routed
+
+ROUTE_HEADER = "x-geo-route"
+REASON_HEADER = "x-geo-reason"
+
+
+class ProtocolError(Exception):
+    """The peer sent a message that this phase does not allow."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteWanted:
+    """Decide on this request, then call `routed`."""
+
+    head: RequestHead
+
+
+@dataclass(frozen=True, slots=True)
+class ObserveWanted:
+    """Learn from this answer, then call `observed`."""
+
+    routed: Routed
+    head: ResponseHead
+
+
+Event = RouteWanted | ObserveWanted | bytes
+"""A question to the driver, or the reply itself."""
+
+
+class _Phase(Enum):
+    START = auto()
+    ROUTING = auto()
+    FORWARDED = auto()
+    OBSERVING = auto()
+    OVER = auto()
+
+
+_ERRORS = {
+    Reason.TOKEN_EXPIRED: "invalid_token",
+    Reason.TOKEN_INVALID: "invalid_token",
+    Reason.SCOPE_INSUFFICIENT: "insufficient_scope",
+}
+
+
+class Exchange:
+    """One stream's state. Drive it: `receive`, answer its question, send the bytes it gives."""
+
+    def __init__(self, challenge: Challenge) -> None:
+        self._challenge = challenge
+        self._phase = _Phase.START
+        self._head: RequestHead | None = None
+        self._routed: Routed | None = None
+
+    def receive(self, data: bytes) -> Event:
+        """One message of the peer. Raises ProtocolError, and codec.WireError for undecodable bytes."""
+        message = decode(data)
+        match message, self._phase:
+            case RequestHead(), _Phase.START:
+                self._phase, self._head = _Phase.ROUTING, message
+                return RouteWanted(message)
+            case ResponseHead(), _Phase.FORWARDED if self._routed is not None:
+                if not self._routed.wants_response:
+                    return encode_continue(OtherPhase.RESPONSE_HEADERS)
+                self._phase = _Phase.OBSERVING
+                return ObserveWanted(self._routed, message)
+            case OtherPhase(), _Phase.FORWARDED:
+                return encode_continue(message)
+            case _:
+                raise ProtocolError(f"{type(message).__name__} in phase {self._phase.name}")
+
+    def routed(self, routed: Routed) -> bytes:
+        """The reply to the request's head."""
+        if self._phase is not _Phase.ROUTING or self._head is None:
+            raise AssertionError("no request head is waiting for its route")
+        self._routed = routed
+        if isinstance(routed.decision, Refuse):
+            self._phase = _Phase.OVER
+            return self._refuse(routed.decision)
+        self._phase = _Phase.FORWARDED
+        return _forward(routed, routed.decision, self._head)
+
+    def observed(self) -> bytes:
+        """The reply to the response's head."""
+        if self._phase is not _Phase.OBSERVING:
+            raise AssertionError("no response head is waiting to be passed on")
+        self._phase = _Phase.FORWARDED
+        return encode_continue(OtherPhase.RESPONSE_HEADERS)
+
+    def _refuse(self, refusal: Refuse) -> bytes:
+        headers = [
+            ("content-type", "application/json; charset=utf-8"),
+            ("docker-distribution-api-version", "registry/2.0"),
+            (REASON_HEADER, refusal.reason.value),
+        ]
+        if refusal.status == 401:
+            headers.append(("www-authenticate", self._www_authenticate(refusal.reason, refusal.wanted)))
+            body = self._challenge.body(refusal.wanted)
+        else:
+            body = error_body(Code.NAME_INVALID, refusal.fault)
+        return encode_answer(refusal.status, headers, body, refusal.reason.value)
+
+    def _www_authenticate(self, reason: Reason, wanted: tuple[Access, ...]) -> str:
+        return self._challenge.header(wanted, _ERRORS.get(reason))
+
+
+def _forward(routed: Routed, decision: Forward, head: RequestHead) -> bytes:
+    headers = [(ROUTE_HEADER, decision.route.value), (REASON_HEADER, decision.reason.value)]
+    if decision.pin is not None:
+        query = head.path.partition("?")[1:]
+        path = f"/v2/{routed.operation.name}/manifests/{decision.pin}"
+        headers.append((":path", path + "".join(query)))
+    return encode_route(headers, observe=routed.wants_response)

@@ -1,0 +1,182 @@
+"""Where a request goes, and why: one pure function of what is known.
+
+Rules, in this order (docs/decisions.md draws them)
+1. A write that cannot be read as the registry would read it is refused.
+2. What we do not understand, and GitLab's own API, is the primary's to judge.
+3. No grant, no way in; a signature we cannot check is the primary's to judge.
+4. Every write goes to the primary, and says what it makes untrue.
+5. A token that can push reads from the primary: the secondary's answer could make a push skip a layer.
+6. A digest goes to the secondary unless we know better; a tag only as the digest the primary lately named.
+7. Without evidence, the primary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from extproc.auth.access import grants_push, missing_access, required_access
+from extproc.auth.grant import Access, Grant, Rejection
+from extproc.evidence.model import DigestState, Evidence, Invalidation, Unavailable
+from extproc.oci.operation import Kind, Operation
+from extproc.oci.reference import Digest, Tag
+from extproc.routing.accept import LEASED_MEDIA_TYPES
+from extproc.routing.policy import Policy
+from extproc.routing.reason import Reason
+
+
+class Route(Enum):
+    """The value of `x-geo-route`, which Envoy's route table matches."""
+
+    SECONDARY = "secondary"
+    """The secondary first; the primary in the same request when it does not deliver. GET and HEAD only."""
+    PRIMARY = "primary"
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The request goes on."""
+
+    route: Route
+    reason: Reason
+    pin: Digest | None = None
+    """A tag read is answered as a read of this digest."""
+    observe: bool = False
+    """Ask for the response phase: the answer can teach us something."""
+    invalidation: Invalidation | None = None
+    """For a write: what it makes untrue. Implies the response phase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The request is answered here: 401 with a challenge, or 400."""
+
+    status: int
+    reason: Reason
+    wanted: tuple[Access, ...] = ()
+    """What the challenge asks a token for."""
+    fault: str = ""
+    """For 400: the sentence that names the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The decision needs evidence of `operation`'s reference under its name."""
+
+    operation: Operation
+    passthrough: bool
+
+
+Credential = Grant | Rejection | None
+"""None: no token rows apply (`auth = "passthrough"`)."""
+
+_REJECTED: Final = {
+    Rejection.MISSING: Reason.TOKEN_MISSING,
+    Rejection.EXPIRED: Reason.TOKEN_EXPIRED,
+    Rejection.INVALID: Reason.TOKEN_INVALID,
+}
+_UNJUDGED: Final = {Kind.UNKNOWN: Reason.UNKNOWN_OPERATION, Kind.GITLAB_API: Reason.GITLAB_API}
+_WRITES: Final = frozenset({Kind.MANIFEST_PUT, Kind.MANIFEST_DELETE, Kind.BLOB_DELETE, Kind.WRITE})
+_FIXED: Final = {
+    Kind.API_BASE: Forward(Route.SECONDARY, Reason.API_BASE),
+    Kind.UPLOAD: Forward(Route.PRIMARY, Reason.UPLOAD_SESSION),
+    Kind.TAGS_LIST: Forward(Route.PRIMARY, Reason.LISTING),
+    Kind.REFERRERS: Forward(Route.PRIMARY, Reason.LISTING),
+    Kind.CATALOG: Forward(Route.PRIMARY, Reason.LISTING),
+}
+_NAMED_READS: Final = frozenset({Kind.BLOB, Kind.MANIFEST, Kind.TAGS_LIST, Kind.REFERRERS})
+
+
+def admit(operation: Operation, credential: Credential) -> Forward | Refuse | Lookup:
+    """All of the decision that needs no evidence (rules 1 to 5)."""
+    kind = operation.kind
+    if kind is Kind.MALFORMED:
+        return Refuse(400, Reason.NAME_INVALID, fault=operation.fault)
+    if kind in _UNJUDGED:
+        return Forward(Route.PRIMARY, _UNJUDGED[kind])
+    if credential is Rejection.UNVERIFIABLE:
+        return Forward(Route.PRIMARY, Reason.TOKEN_UNVERIFIABLE, invalidation=invalidation_of(operation))
+    if isinstance(credential, Rejection):
+        return Refuse(401, _REJECTED[credential], required_access(operation))
+    if credential is not None and missing_access(operation, credential):
+        return Refuse(401, Reason.SCOPE_INSUFFICIENT, required_access(operation))
+    if kind in _WRITES:
+        return Forward(Route.PRIMARY, Reason.WRITE, invalidation=invalidation_of(operation))
+    if kind in _NAMED_READS and credential is not None and grants_push(credential, str(operation.name)):
+        return Forward(Route.PRIMARY, Reason.PUSH_TOKEN)
+    if kind in _FIXED:
+        return _FIXED[kind]
+    return Lookup(operation, passthrough=credential is None)
+
+
+def resolve(lookup: Lookup, evidence: Evidence | Unavailable, accepted: frozenset[str], policy: Policy) -> Forward:
+    """The rest of it, for a read of a manifest or blob (rules 6 and 7)."""
+    operation = lookup.operation
+    if isinstance(evidence, Unavailable):
+        return Forward(Route.PRIMARY, Reason.EVIDENCE_UNAVAILABLE)
+    if isinstance(operation.reference, Tag):
+        return _resolve_tag(evidence, accepted, policy)
+    if lookup.passthrough and operation.method == "HEAD":
+        return Forward(Route.PRIMARY, Reason.POSSIBLE_PUSH)
+    return _resolve_digest(evidence, policy)
+
+
+def decide(
+    operation: Operation,
+    credential: Credential,
+    evidence: Evidence | Unavailable,
+    accepted: frozenset[str],
+    policy: Policy,
+) -> Forward | Refuse:
+    """`admit`, then `resolve` where evidence is needed."""
+    admitted = admit(operation, credential)
+    if isinstance(admitted, Lookup):
+        return resolve(admitted, evidence, accepted, policy)
+    return admitted
+
+
+def invalidation_of(operation: Operation) -> Invalidation | None:
+    """What a manifest PUT or a DELETE makes untrue under its name; None for every other operation.
+
+    Deleting a digest also removes the tags that point to it, whichever they are.
+    """
+    match operation.kind, operation.reference:
+        case ((Kind.MANIFEST_PUT | Kind.MANIFEST_DELETE), Tag() as tag):
+            return Invalidation(tag=tag)
+        case Kind.MANIFEST_PUT, Digest():
+            return Invalidation(all_leases=operation.moves_other_tags)
+        case ((Kind.MANIFEST_DELETE | Kind.BLOB_DELETE), Digest() as digest):
+            return Invalidation(all_leases=True, tombstone=digest)
+        case _:
+            return None
+
+
+def _resolve_tag(evidence: Evidence, accepted: frozenset[str], policy: Policy) -> Forward:
+    # With max_staleness 0 a lease would never be used: do not pay for learning one.
+    teaches = accepted >= LEASED_MEDIA_TYPES and not evidence.marked and policy.max_staleness > 0
+    lease = evidence.lease
+    if lease is None or lease.media_type not in accepted or policy.max_staleness == 0:
+        return Forward(Route.PRIMARY, Reason.TAG_UNVERIFIED, observe=teaches)
+    if lease.age > policy.max_staleness:
+        return Forward(Route.PRIMARY, Reason.TAG_STALE, observe=teaches)
+    resolved = _resolve_digest(evidence, policy)
+    if resolved.route is Route.SECONDARY:
+        return Forward(Route.SECONDARY, Reason.TAG_VERIFIED, pin=lease.digest, observe=resolved.observe)
+    return Forward(Route.PRIMARY, resolved.reason, observe=teaches)
+
+
+def _resolve_digest(evidence: Evidence, policy: Policy) -> Forward:
+    learns = not evidence.marked
+    match evidence.digest:
+        case DigestState.DELETED:
+            return Forward(Route.PRIMARY, Reason.DIGEST_DELETED, observe=learns)
+        case DigestState.ABSENT:
+            return Forward(Route.PRIMARY, Reason.DIGEST_ABSENT)
+        case DigestState.PRESENT:
+            due = evidence.confirmed is None or evidence.confirmed > policy.present_recheck
+            return Forward(Route.SECONDARY, Reason.DIGEST_PRESENT, observe=learns and due)
+        case _ if policy.unknown_digests_local:
+            return Forward(Route.SECONDARY, Reason.DIGEST_UNKNOWN, observe=learns)
+        case _:
+            return Forward(Route.PRIMARY, Reason.DIGEST_UNKNOWN)

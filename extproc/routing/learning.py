@@ -1,0 +1,64 @@
+"""What one finished exchange proves: pure, and deliberately narrow.
+
+Answers, each on purpose
+- 200 proves a manifest or a blob.
+- 206 (a range) and 307 (to object storage) prove a blob: registries look it up before they answer so.
+- 304 proves nothing: registries compare the client's ETag before they look anything up.
+- Any answer by the primary on a second attempt means that the secondary did not deliver: absent for a moment,
+  whether it had lost the bytes, refused them or was down.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from extproc.evidence.model import DigestState, Observation
+from extproc.oci.operation import Kind, Operation
+from extproc.oci.reference import Digest, ReferenceInvalid, Tag
+from extproc.routing.accept import LEASED_MEDIA_TYPES, bare_media_type
+from extproc.routing.decision import Forward, Route
+from extproc.routing.message import ResponseHead
+
+_BLOB_PROVEN: Final = frozenset({200, 206, 307})
+
+
+def observation_of(operation: Operation, decision: Forward, response: ResponseHead) -> Observation | None:
+    """What `response` shows of the reference that was asked for; None when it shows nothing.
+
+    `response.site` is the answering endpoint's own metadata, empty when unknown.
+    """
+    asked = decision.pin or operation.reference
+    if isinstance(asked, Digest):
+        return _digest_observed(operation.kind, asked, decision.route, response)
+    if isinstance(asked, Tag):
+        return _tag_observed(asked, response)
+    return None
+
+
+def _tag_observed(tag: Tag, response: ResponseHead) -> Observation | None:
+    media_type = bare_media_type(response.content_type)
+    if response.site != "primary" or response.status != 200 or media_type not in LEASED_MEDIA_TYPES:
+        return None
+    try:
+        digest = Digest(response.digest)
+    except ReferenceInvalid:
+        return None
+    return Observation(digest, tag=tag, media_type=media_type, primary_has=True)
+
+
+def _digest_observed(kind: Kind, asked: Digest, route: Route, response: ResponseHead) -> Observation | None:
+    if response.digest not in {"", asked}:
+        return None
+    proven = response.status in _BLOB_PROVEN if kind is Kind.BLOB else response.status == 200
+    if response.site == "secondary":
+        return Observation(asked, secondary=DigestState.PRESENT) if proven else None
+    if response.site != "primary":
+        return None
+    fell_back = route is Route.SECONDARY and response.attempts > 1
+    if not proven and not fell_back:
+        return None
+    return Observation(
+        asked,
+        secondary=DigestState.ABSENT if fell_back else DigestState.UNKNOWN,
+        primary_has=proven,
+    )

@@ -1,0 +1,146 @@
+"""The one async story: a request's head comes in, its route and reason go out; its answer teaches.
+
+    route()     parse → verify → admit → [decide on evidence] → resolve, and operation 2 around a write
+    observe()   the response phase: operation 3 for a write, operation 4 (learn) for a read
+
+The router never raises for a store that fails: the request then goes to the primary (promise P1). A request
+that ends between the two calls needs nothing: its mark stays until it expires, longer than the write can last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+from uuid import uuid4
+
+from extproc.auth.grant import Grant, Rejection
+from extproc.evidence.model import Evidence, Invalidation, Observation, Snapshot, Unavailable
+from extproc.evidence.store import StoreUnavailable
+from extproc.oci.operation import Operation
+from extproc.oci.parse import parse_operation
+from extproc.oci.reference import Digest, Name, Tag
+from extproc.routing.accept import accepted_media_types
+from extproc.routing.decision import Credential, Forward, Lookup, Refuse, admit, resolve
+from extproc.routing.learning import observation_of
+from extproc.routing.message import RequestHead, ResponseHead
+from extproc.routing.policy import Policy
+
+MARK_MARGIN: Final = 5.0
+"""Seconds that a mark outlives the longest write: Envoy counts from the stream's start, but its timer, the
+response phase and the store's budget come on top."""
+
+
+class Verifier(Protocol):
+    """Turns the values of `Authorization` into a grant; `now` in seconds since the Unix epoch."""
+
+    def verify(self, authorization: Sequence[str], now: float) -> Grant | Rejection: ...
+
+
+class Facts(Protocol):
+    """The part of a store that reads need. Both raise StoreUnavailable."""
+
+    async def decide(self, name: Name, reference: Tag | Digest) -> Evidence: ...
+    async def learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> bool: ...
+
+
+class Writes(Protocol):
+    """Takes invalidations and keeps those that the store did not take. Never raises for the store."""
+
+    def blocks(self, name: Name) -> bool:
+        """Whether something is kept for `name`: this worker then trusts no evidence of it."""
+
+    async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None: ...
+    async def end_write(self, name: Name, mark: str, what: Invalidation) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A decided request, kept until its response phase or its end."""
+
+    operation: Operation
+    decision: Forward | Refuse
+    snapshot: Snapshot | None = None
+    """For a read that observes: what `learn` compares."""
+    mark: str = ""
+    """For a write: its own mark."""
+
+    @property
+    def wants_response(self) -> bool:
+        return isinstance(self.decision, Forward) and (
+            self.decision.observe or self.decision.invalidation is not None
+        )
+
+
+class Router:
+    """Decides each exchange of one worker. Stateless but for its parts."""
+
+    def __init__(
+        self,
+        *,
+        verifier: Verifier | None,
+        facts: Facts,
+        writes: Writes,
+        policy: Policy,
+        now: Callable[[], float],
+    ) -> None:
+        """`verifier` is None for `auth = "passthrough"`; `now` gives seconds since the Unix epoch."""
+        self._verifier = verifier
+        self._facts = facts
+        self._writes = writes
+        self._policy = policy
+        self._now = now
+
+    async def route(self, head: RequestHead) -> Routed:
+        operation = parse_operation(head.method, head.path)
+        admitted = admit(operation, self._credential(head))
+        if isinstance(admitted, Lookup):
+            return await self._look_up(admitted, head)
+        if isinstance(admitted, Forward) and admitted.invalidation is not None and operation.name is not None:
+            mark = uuid4().hex
+            await self._writes.begin_write(
+                operation.name, mark, admitted.invalidation, self._policy.write_timeout + MARK_MARGIN
+            )
+            return Routed(operation, admitted, mark=mark)
+        return Routed(operation, admitted)
+
+    async def observe(self, routed: Routed, response: ResponseHead) -> None:
+        """Called with the final answer's head, before it is passed on to the client."""
+        name, decision = routed.operation.name, routed.decision
+        if name is None or isinstance(decision, Refuse):
+            return
+        if decision.invalidation is not None:
+            await self._writes.end_write(name, routed.mark, decision.invalidation)
+        elif routed.snapshot is not None and not self._writes.blocks(name):
+            seen = observation_of(routed.operation, decision, response)
+            if seen is not None:
+                await self._learn(name, routed.snapshot, seen)
+
+    def _credential(self, head: RequestHead) -> Credential:
+        if self._verifier is None:
+            return None
+        return self._verifier.verify(head.authorization, self._now())
+
+    async def _look_up(self, lookup: Lookup, head: RequestHead) -> Routed:
+        operation = lookup.operation
+        evidence = await self._evidence(operation)
+        decision = resolve(lookup, evidence, accepted_media_types(head.accept), self._policy)
+        snapshot = evidence.snapshot if decision.observe and isinstance(evidence, Evidence) else None
+        return Routed(operation, decision, snapshot=snapshot)
+
+    async def _evidence(self, operation: Operation) -> Evidence | Unavailable:
+        if operation.name is None or operation.reference is None:
+            raise AssertionError(f"{operation} is looked up without a name or reference")
+        if self._writes.blocks(operation.name):
+            return Unavailable("an invalidation of this name has not reached the store yet")
+        try:
+            return await self._facts.decide(operation.name, operation.reference)
+        except StoreUnavailable as error:
+            return Unavailable(str(error))
+
+    async def _learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> None:
+        # What is not learned now is learned from the next answer: a store that fails costs speed only.
+        try:
+            await self._facts.learn(name, snapshot, seen)
+        except StoreUnavailable:
+            return

@@ -1,0 +1,136 @@
+"""Runs N worker processes and restarts those that die; holds the admin server, which must outlive them.
+
+Rules
+1. A worker that ends uncleanly may have let a write pass unseen: all leases from before are void (`not_before`).
+2. A worker lives no longer than its supervisor: its standard input is a pipe whose end it watches.
+3. A worker that dies young is started again ever more slowly; the others serve meanwhile.
+4. A worker that ends at its very first start has a cause that stays: everything is stopped, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from extproc.admin.server import AdminServer, Health
+from extproc.app import Parts, open_parts, stop_requested
+from extproc.settings import Settings
+from extproc.telemetry import names
+
+log = structlog.get_logger()
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 10.0
+_YOUNG = 10.0
+"""Seconds: a worker that lived longer is restarted without a pause growing."""
+READY = b"ready\n"
+"""What a worker writes to standard output once it serves."""
+
+
+class WorkersFailed(Exception):
+    """A worker ended before it ever served, so a restart would not help; it has printed why."""
+
+
+class Supervisor:
+    """The parent of N workers."""
+
+    def __init__(self, settings: Settings, config: Path, parts: Parts) -> None:
+        self._settings = settings
+        self._config = config
+        self._parts = parts
+        self._serving: set[int] = set()
+        self._ever_served: set[int] = set()
+        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._stopping = asyncio.Event()
+        self._exits = parts.telemetry.meter.create_counter(names.WORKER_EXITS, unit="{exit}")
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT; then drain every worker. Raises AdminError and WorkersFailed."""
+        admin = AdminServer(self._settings.admin.address, self._health, self._parts.unseen_writes())
+        await admin.start()
+        keepers = [asyncio.create_task(self._keep(number)) for number in range(self._settings.server.workers)]
+        requested = asyncio.create_task(stop_requested())
+        try:
+            await asyncio.wait({requested, *keepers}, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            self._stopping.set()
+            requested.cancel()
+            for process in self._processes.values():
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGTERM)
+            ended = await asyncio.gather(*keepers, return_exceptions=True)
+            await admin.stop()
+        for outcome in ended:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _keep(self, number: int) -> None:
+        """Worker `number`, again and again."""
+        loop = asyncio.get_running_loop()
+        pause = _FIRST_PAUSE
+        while not self._stopping.is_set():
+            started = loop.time()
+            code = await self._run_once(number)
+            if self._stopping.is_set():
+                return
+            if number not in self._ever_served:
+                raise WorkersFailed(f"worker {number} ended with {code} before it served; its message is above")
+            self._exits.add(1, {names.WORKER_CLEAN: code == 0})
+            log.error("worker ended; starting it again", worker=number, exit_code=code, pause=pause)
+            await self._parts.backlog.void_leases()
+            pause = _FIRST_PAUSE if loop.time() - started > _YOUNG else min(pause * 2, _LONGEST_PAUSE)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+
+    async def _run_once(self, number: int) -> int:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "extproc.worker", "--config", str(self._config), "--number", str(number)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a terminal's Ctrl-C is for the supervisor, which drains
+        )
+        self._processes[number] = process
+        if self._stopping.is_set():
+            process.terminate()
+        watching = asyncio.create_task(self._watch_ready(number, process))
+        try:
+            return await self._wait(process)
+        finally:
+            watching.cancel()
+            self._serving.discard(number)
+            self._processes.pop(number, None)
+
+    async def _wait(self, process: asyncio.subprocess.Process) -> int:
+        """The exit code; a worker that does not finish draining is killed."""
+        ended = asyncio.ensure_future(process.wait())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        try:
+            return await asyncio.wait_for(ended, None if ended.done() else 2 * self._settings.server.drain + 5)
+        except TimeoutError:
+            process.kill()
+            return await process.wait()
+
+    async def _watch_ready(self, number: int, process: asyncio.subprocess.Process) -> None:
+        if process.stdout is not None and await process.stdout.readline() == READY:
+            self._serving.add(number)
+            self._ever_served.add(number)
+
+    def _health(self) -> Health:
+        return Health(
+            ready=bool(self._serving) and not self._stopping.is_set(),
+            store="ok" if self._parts.store_ok else "degraded",
+            workers=len(self._serving),
+        )
+
+
+async def supervise(settings: Settings, config: Path) -> None:
+    """Serve with N workers until told to stop."""
+    async with open_parts(settings) as parts:
+        await Supervisor(settings, config, parts).run()

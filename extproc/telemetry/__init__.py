@@ -1,0 +1,1 @@
+"""Spans, metrics and logs: what each decision looks like from outside."""

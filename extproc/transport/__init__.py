@@ -1,0 +1,1 @@
+"""Carries ext_proc streams; grpc is known only here."""

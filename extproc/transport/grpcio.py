@@ -1,0 +1,102 @@
+"""The ext_proc service on grpc.aio, with raw bytes: messages are the codec's business.
+
+Unexpected faults of ours end the stream with an error, and Envoy (`failure_mode_allow`) sends the request to the
+primary: refusing is done by an immediate response only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+
+from extproc.processor.codec import WireError
+from extproc.processor.exchange import ProtocolError
+
+METHOD: Final = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
+_LARGEST_MESSAGE: Final = 1 << 20
+"""Bytes. Envoy's header limit is far below; bodies are never sent here (promise P7)."""
+
+log = structlog.get_logger()
+
+
+class MessageHandler(Protocol):
+    """One stream: each message has exactly one reply."""
+
+    async def receive(self, data: bytes) -> bytes: ...
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message names it and the remedy."""
+
+
+class GrpcioServer:
+    """One worker's endpoint."""
+
+    def __init__(self, address: str, new_stream: Callable[[str], MessageHandler], *, max_streams: int) -> None:
+        """`address`: `unix:/path` or `host:port`; `new_stream` takes the W3C traceparent or an empty string."""
+        self._address = address
+        self._new_stream = new_stream
+        self._health = health_aio.HealthServicer()
+        self._server = grpc.aio.server(
+            # Beyond it a stream gets RESOURCE_EXHAUSTED, and its request goes to the primary.
+            maximum_concurrent_rpcs=max_streams,
+            options=[
+                ("grpc.so_reuseport", 0),  # a taken port must be an error, not a silent share
+                ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ],
+        )
+        self._server.add_generic_rpc_handlers((_Handler(self._process),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+
+    async def start(self) -> None:
+        """Listen and report SERVING. Raises ListenError."""
+        try:
+            bound = self._server.add_insecure_port(self._address)
+        except RuntimeError as error:
+            raise ListenError(_listen_fault(self._address)) from error
+        if bound == 0:
+            raise ListenError(_listen_fault(self._address))
+        await self._server.start()
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+
+    async def announce_drain(self) -> None:
+        """Answer NOT_SERVING, so that Envoy takes this worker out of rotation; go on serving."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace: float) -> None:
+        """Take no more streams, end the running ones after `grace` seconds."""
+        await self._server.stop(grace)
+
+    async def _process(self, request_iterator: object, context: Any) -> None:
+        stream = self._new_stream(_traceparent(context))
+        try:
+            while (data := await context.read()) is not grpc.aio.EOF:
+                await context.write(await stream.receive(data))
+        except (WireError, ProtocolError) as error:
+            log.warning("stream refused", error=str(error))
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+
+class _Handler(grpc.GenericRpcHandler):
+    def __init__(self, process: Callable[[object, Any], Any]) -> None:
+        self._method: Any = grpc.stream_stream_rpc_method_handler(process)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        return self._method if handler_call_details.method == METHOD else None
+
+
+def _traceparent(context: Any) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == "traceparent" and isinstance(value, str):
+            return value
+    return ""
+
+
+def _listen_fault(address: str) -> str:
+    return f"cannot listen on {address}: it is taken or not permitted; free it or change the server table"

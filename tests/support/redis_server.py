@@ -1,0 +1,105 @@
+"""A real redis-server for tests, on a Unix socket in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_READY_WITHIN = 20.0
+
+
+class RedisServer:
+    """`with RedisServer(folder) as server: …`; also start, stop, kill, pause and resume it for faults.
+
+    Its data survive `stop` and `kill` only with `persistent`. Nothing but the socket listens.
+    """
+
+    def __init__(self, folder: Path, *options: str, persistent: bool = False) -> None:
+        self.folder = folder
+        # A socket's path may have 107 bytes; pytest's folders are shorter than that.
+        self.socket = folder / "redis.sock"
+        self.options = options
+        self._persistent = persistent
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it and wait until it answers PING."""
+        keep = ["--appendonly", "yes", "--appendfsync", "always"] if self._persistent else ["--appendonly", "no"]
+        where = ["--unixsocket", str(self.socket), "--port", "0", "--dir", str(self.folder), "--save", ""]
+        with (self.folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["redis-server", *where, *keep, *self.options], stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + _READY_WITHIN
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"redis-server is not ready: {(self.folder / 'redis.log').read_text()[-2000:]}")
+            time.sleep(0.005)
+
+    def _answers(self) -> bool:
+        try:
+            reply = self.command("PING")
+        except OSError:
+            return False
+        # An error of authentication is an answer too.
+        return reply.startswith((b"+PONG", b"-NOAUTH"))
+
+    def command(self, *words: str) -> bytes:
+        """The raw reply (its first 64 KiB) to one command, past redis-py and its pool."""
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(_READY_WITHIN)
+            peer.connect(str(self.socket))
+            peer.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in _bytes(words)))
+            return peer.recv(65536)
+
+    def stop(self) -> None:
+        """SIGTERM, as an operator would."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            os.kill(self.pid, signal.SIGCONT)
+            os.kill(self.pid, number)
+            self._process.wait(_READY_WITHIN)
+        self._process = None
+        self.socket.unlink(missing_ok=True)
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open, nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def _bytes(words: tuple[str, ...]) -> list[bytes]:
+    return [word.encode() for word in words]
