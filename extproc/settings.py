@@ -158,7 +158,7 @@ class Policy(Section):
     """Longest age of a tag's lease. 0: tags always ask the primary, bytes still come from here."""
     unknown_digests: Literal["secondary", "primary"] = "secondary"
     """secondary: ask it, fall back to the primary in the same request. primary: only what is known present."""
-    absent_ttl: Seconds = 5.0
+    absent_ttl: Seconds = 2.0
     """How long a digest that the secondary did not serve goes to the primary at once."""
     present_recheck: Seconds = 60.0
     """A present digest is looked at again after this, so one lost to garbage collection is noticed."""

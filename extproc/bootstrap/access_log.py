@@ -45,9 +45,7 @@ def access_logs(envoy: Envoy) -> list[AccessLog]:
     if envoy.access_log == "/dev/stdout":
         # Opening that path fails where stdout is a socket, as under systemd; this writes to the descriptor.
         return [
-            AccessLog(
-                name="envoy.access_loggers.stdout", typed_config=Any.pack(StdoutAccessLog(log_format=lines))
-            )
+            AccessLog(name="envoy.access_loggers.stdout", typed_config=Any.pack(StdoutAccessLog(log_format=lines)))
         ]
     return [
         AccessLog(

@@ -72,14 +72,12 @@ def _composite(settings: Settings) -> Cluster:
         cluster_type=ClusterCustomClusterType(
             name="envoy.clusters.composite",
             typed_config=Any.pack(
-                ClusterConfig(
-                    clusters=[ClusterConfigClusterEntry(name=name) for name in (SECONDARY, PRIMARY)]
-                )
+                ClusterConfig(clusters=[ClusterConfigClusterEntry(name=name) for name in (SECONDARY, PRIMARY)])
             ),
         ),
         # Retries are counted here, and Envoy allows three at once: then a 404 of the secondary gets through.
         circuit_breakers=_breakers(settings.envoy.max_connections),
-        typed_extension_protocol_options=protocol.secondary_first(settings),
+        typed_extension_protocol_options=protocol.http1(),
     )
 
 
@@ -91,12 +89,13 @@ def _priorities(settings: Settings) -> Cluster:
     """
     sites = settings.sites
     ends = [site.endpoint for site in (sites.secondary, sites.primary)]
+    named = endpoints.own_hosts(sites)
     static = all(end.is_ip for end in ends)
     cluster = _base(settings, SECONDARY_FIRST, ends[0] if static else next(end for end in ends if not end.is_ip))
     cluster.load_assignment = endpoints.assignment(
         SECONDARY_FIRST,
-        endpoints.of_site(SECONDARY, sites.secondary, priority=0, match_socket=True),
-        endpoints.of_site(PRIMARY, sites.primary, priority=1, match_socket=True, checked=False),
+        endpoints.of_site(SECONDARY, sites.secondary, named=named, match_socket=True),
+        endpoints.of_site(PRIMARY, sites.primary, named=named, match_socket=True, priority=1, checked=False),
     )
     cluster.transport_socket_matches = [
         ClusterTransportSocketMatch(
@@ -107,13 +106,15 @@ def _priorities(settings: Settings) -> Cluster:
     ]
     cluster.health_checks = [health.registry_check(settings.envoy)]
     cluster.common_lb_config = health.no_panic()
-    cluster.typed_extension_protocol_options = protocol.secondary_first(settings)
+    cluster.typed_extension_protocol_options = protocol.http1()
     return cluster
 
 
 def _site(settings: Settings, name: str, site: Site) -> Cluster:
     cluster = _base(settings, name, site.endpoint)
-    cluster.load_assignment = endpoints.assignment(name, endpoints.of_site(name, site))
+    cluster.load_assignment = endpoints.assignment(
+        name, endpoints.of_site(name, site, named=endpoints.own_hosts(settings.sites))
+    )
     cluster.transport_socket = tls.upstream(site)
     cluster.typed_extension_protocol_options = protocol.http1()
     return cluster
@@ -146,9 +147,7 @@ def _processor(settings: Settings) -> Cluster:
     else:
         kind = endpoints.discovery(server.address)
         workers = [
-            endpoints.address(
-                configuration.Endpoint(host=server.address.host, port=server.address.port + number)
-            )
+            endpoints.address(configuration.Endpoint(host=server.address.host, port=server.address.port + number))
             for number in range(server.workers)
         ]
     return Cluster(

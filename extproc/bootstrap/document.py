@@ -59,9 +59,7 @@ def _connection_limit(settings: Settings) -> OverloadManager:
             ResourceMonitor(
                 name="envoy.resource_monitors.global_downstream_max_connections",
                 typed_config=Any.pack(
-                    DownstreamConnectionsConfig(
-                        max_active_downstream_connections=4 * settings.envoy.max_connections
-                    )
+                    DownstreamConnectionsConfig(max_active_downstream_connections=4 * settings.envoy.max_connections)
                 ),
             )
         ]

@@ -32,17 +32,20 @@ def discovery(endpoint: settings.Endpoint) -> ClusterDiscoveryType:
 
 
 def of_site(
-    name: str, site: settings.Site, *, priority: int = 0, checked: bool = True, match_socket: bool = False
+    name: str,
+    site: settings.Site,
+    *,
+    named: bool = False,
+    priority: int = 0,
+    checked: bool = True,
+    match_socket: bool = False,
 ) -> LocalityLbEndpoints:
     """The endpoint of a site. Its metadata reaches response headers, the access log and the processor.
 
-    `checked` is False where a failed health check must not keep requests away. `match_socket` for a cluster
+    `named` where a route rewrites Host to the name of the endpoint that it gets (see `own_hosts`). `checked` is False where a failed health check must not keep requests away. `match_socket` for a cluster
     in which the sites differ in TLS.
     """
-    label: dict[str, str] = {"site": name}
-    if site.host:
-        label["host"] = site.host
-    metadata = {GEO_METADATA: Struct.from_dict(label)}
+    metadata = {GEO_METADATA: Struct.from_dict({"site": name})}
     if match_socket:
         metadata[TRANSPORT_SOCKET_MATCH] = Struct.from_dict({"site": name})
     return LocalityLbEndpoints(
@@ -50,8 +53,9 @@ def of_site(
             LbEndpoint(
                 endpoint=Endpoint(
                     address=address(site.endpoint),
+                    hostname=site.host or _authority(site) if named else "",
                     health_check_config=EndpointHealthCheckConfig(
-                        hostname=site.host or str(site.endpoint), disable_active_health_check=not checked
+                        hostname=site.host or _authority(site), disable_active_health_check=not checked
                     ),
                 ),
                 metadata=Metadata(filter_metadata=metadata),
@@ -61,10 +65,21 @@ def of_site(
     )
 
 
+def own_hosts(sites: settings.Sites) -> bool:
+    """Whether a read that may be answered by either site needs a Host for each.
+
+    Envoy rewrites Host per attempt only to the endpoint's name, and only if it has one; it cannot go back to the
+    client's for the next attempt. So as soon as one site has a Host of its own, the other goes by its URL's.
+    """
+    return bool(sites.primary.host or sites.secondary.host)
+
+
+def _authority(site: settings.Site) -> str:
+    return site.url.partition("://")[2]
+
+
 def plain(*addresses: Address) -> LocalityLbEndpoints:
-    return LocalityLbEndpoints(
-        lb_endpoints=[LbEndpoint(endpoint=Endpoint(address=address)) for address in addresses]
-    )
+    return LocalityLbEndpoints(lb_endpoints=[LbEndpoint(endpoint=Endpoint(address=address)) for address in addresses])
 
 
 def pipe(path: Path) -> Address:

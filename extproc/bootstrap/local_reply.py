@@ -37,9 +37,7 @@ def unavailable() -> LocalReplyConfig:
                     status_code_filter=StatusCodeFilter(
                         comparison=ComparisonFilter(
                             op=ComparisonFilterOp.GE,
-                            value=RuntimeUInt32(
-                                default_value=500, runtime_key="geo_extproc.local_reply_min_status"
-                            ),
+                            value=RuntimeUInt32(default_value=500, runtime_key="geo_extproc.local_reply_min_status"),
                         )
                     )
                 ),

@@ -17,11 +17,8 @@ GEO_ROUTE: Final = "x-geo-route"
 """Set by the processor: `secondary` or `primary`. A request without it was seen by no processor."""
 GEO_REASON: Final = "x-geo-reason"
 GEO_SITE: Final = "x-geo-site"
-GEO_HOST: Final = "x-geo-host"
-"""The Host that the client sent, kept while attempts at two sites carry different ones."""
-
 GEO_METADATA: Final = "geo"
-"""Namespace of endpoint metadata: `site`, and `host` where the site has a Host of its own."""
+"""Namespace of endpoint metadata; its `site` reaches response headers, the access log and the processor."""
 
 PROCESSOR_FILTER: Final = "envoy.filters.http.ext_proc"
 

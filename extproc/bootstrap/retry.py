@@ -43,13 +43,9 @@ def fall_back(envoy: Envoy) -> RetryPolicy:
 
 def again() -> RetryPolicy:
     """A read at the primary that got no answer at all, as when a kept connection was closed meanwhile."""
-    return RetryPolicy(
-        retry_on="connect-failure,refused-stream,reset", num_retries=1, retry_back_off=_at_once()
-    )
+    return RetryPolicy(retry_on="connect-failure,refused-stream,reset", num_retries=1, retry_back_off=_at_once())
 
 
 def _at_once() -> RetryPolicyRetryBackOff:
     """The second try goes elsewhere or is the only one: nothing is gained by Envoy's 25 ms and more."""
-    return RetryPolicyRetryBackOff(
-        base_interval=timedelta(milliseconds=1), max_interval=timedelta(milliseconds=2)
-    )
+    return RetryPolicyRetryBackOff(base_interval=timedelta(milliseconds=1), max_interval=timedelta(milliseconds=2))

@@ -31,11 +31,11 @@ from envoy_data_plane.envoy.config.route.v3 import (
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 
 from extproc.bootstrap import local_reply, match, retry
+from extproc.bootstrap.endpoints import own_hosts
 from extproc.bootstrap.filters import past_the_processor
 from extproc.bootstrap.header import add_if_absent, overwrite, remove
 from extproc.bootstrap.names import (
     ADMIN,
-    GEO_HOST,
     GEO_METADATA,
     GEO_REASON,
     GEO_ROUTE,
@@ -104,7 +104,7 @@ def _issuer(settings: Settings) -> list[Route]:
 
 def _secondary_first(settings: Settings) -> Route:
     sites = settings.sites
-    return Route(
+    route = Route(
         name="secondary-first",
         match=RouteMatch(prefix="/", headers=[match.is_value(GEO_ROUTE, SECONDARY), match.method("GET", "HEAD")]),
         route=RouteAction(
@@ -115,11 +115,12 @@ def _secondary_first(settings: Settings) -> Route:
             # Hedged, it only starts the primary's attempt; the first good answer counts.
             hedge_policy=HedgePolicy(hedge_on_per_try_timeout=True),
         ),
-        request_headers_to_add=[
-            *_forwarded_host(settings, sites.primary, sites.secondary),
-            *([overwrite(GEO_HOST, "%REQ(:AUTHORITY)%")] if sites.primary.host or sites.secondary.host else []),
-        ],
+        request_headers_to_add=_forwarded_host(settings, sites.primary, sites.secondary),
     )
+    if own_hosts(sites) and route.route is not None:
+        # Rewritten for each attempt, to what the endpoint is called (`endpoints.of_site`).
+        route.route.auto_host_rewrite = True
+    return route
 
 
 def _seen_change(settings: Settings) -> Route:

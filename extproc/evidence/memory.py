@@ -87,11 +87,7 @@ class MemoryStore:
         if isinstance(reference, Digest):
             return Evidence(snapshot, marked, None, *self._state(kept, reference, now))
         lease = kept.leases.get(reference)
-        if (
-            lease is None
-            or lease.generation != self._generation
-            or not 0 <= now - lease.sent_at <= self._name_ttl
-        ):
+        if lease is None or lease.generation != self._generation or not 0 <= now - lease.sent_at <= self._name_ttl:
             return Evidence(snapshot, marked, None, DigestState.UNKNOWN)
         held = Lease(lease.digest, lease.media_type, (now - lease.sent_at) / 1e6)
         return Evidence(snapshot, marked, held, *self._state(kept, lease.digest, now))

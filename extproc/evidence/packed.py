@@ -68,9 +68,7 @@ def lease_parts(snapshot: Snapshot, digest: Digest, media_type: str) -> tuple[by
     return snapshot.at.to_bytes(8, "big"), snapshot.generation + pack_digest(digest) + media_type.encode()
 
 
-def unpack_state(
-    data: bytes | None, dropped: bool, now: int, name_ttl: int
-) -> tuple[DigestState, float | None]:
+def unpack_state(data: bytes | None, dropped: bool, now: int, name_ttl: int) -> tuple[DigestState, float | None]:
     """A digest's state at `now`, and for PRESENT its age in seconds. Times in microseconds.
 
     `dropped`: the whole name was; then only a digest that the primary served since has a field.

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from extproc import settings
 from extproc.evidence import script
@@ -94,6 +94,8 @@ def connect(store: settings.Store, *, absent_ttl: float) -> RedisStore:
             decode_responses=False,
             **options,
         )
+        # The pool keeps the URL's options for later; a misspelt one must show now.
+        pool.connection_class(**pool.connection_kwargs)
     except (RedisError, ValueError, TypeError) as error:
         raise StoreUnavailable(f"{name}: the URL cannot be used: {error}") from error
     return RedisStore(
@@ -116,9 +118,7 @@ class RedisStore:
         self._name_ttl = _micros(name_ttl)
 
     async def decide(self, name: Name, reference: Tag | Digest) -> Evidence:
-        tag, asked = (
-            (b"", pack_digest(reference)) if isinstance(reference, Digest) else (reference.encode(), b"")
-        )
+        tag, asked = (b"", pack_digest(reference)) if isinstance(reference, Digest) else (reference.encode(), b"")
         (seconds, micros, epoch, marks, dropped, lease, state), generation = await self._run_beside_site(
             script.DECIDE,
             name,
@@ -251,7 +251,7 @@ class RedisStore:
         try:
             answers = await pipeline.execute(raise_on_error=False)
             failed = next((answer for answer in answers if isinstance(answer, Exception)), None)
-            if failed is not None and "READONLY" in str(failed):
+            if isinstance(failed, ReadOnlyError) or "READONLY" in str(failed):
                 # A demoted master: the address may lead to the new one by now, these connections never will.
                 await self._client.connection_pool.disconnect(inuse_connections=False)
         except (RedisError, OSError, TimeoutError) as error:

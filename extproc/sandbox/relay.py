@@ -190,6 +190,7 @@ async def _serve(address: tuple[str, int], target: tuple[str, int], rtt: float) 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     server = await listen(address, target, rtt)
+    print("listening", flush=True)
     await stopped.wait()
     server.close()
 

@@ -144,11 +144,12 @@ def token(
     *,
     kind: str = "rsa",
     algorithm: str = "RS256",
-    **header: object,
+    header: Mapping[str, object] | None = None,
+    **members: object,
 ) -> str:
-    """A signed token; a header member `...` is left out."""
-    members = {"typ": "JWT", "alg": algorithm, "kid": KID, **header}
-    first = json.dumps({name: value for name, value in members.items() if value is not ...}).encode()
+    """A signed token with these header members; one that is `...` is left out."""
+    whole = {"typ": "JWT", "alg": algorithm, "kid": KID, **(header or {}), **members}
+    first = json.dumps({name: value for name, value in whole.items() if value is not ...}).encode()
     body = payload if isinstance(payload, bytes) else json.dumps(claims() if payload is None else payload).encode()
     signed = f"{segment(first)}.{segment(body)}"
     signature = jwt.get_algorithm_by_name(algorithm).sign(signed.encode(), private_key(kind))

@@ -190,7 +190,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_no_file() -> None:
-    with pytest.raises(KeysInvalid, match="^no file holds no usable key"):
+    with pytest.raises(KeysInvalid, match=r"^no file holds no usable key"):
         KeySet.load([])
 
 

@@ -7,18 +7,15 @@ on. The endpoints' metadata held a decoy `site` in another namespace and, on the
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from envoy_data_plane.envoy.config.core import v3 as core
-from envoy_data_plane.envoy.extensions.filters.http.ext_proc import v3 as filters
-from envoy_data_plane.envoy.service.ext_proc import v3 as oracle
-from envoy_data_plane.envoy.type import v3 as types
-from envoy_data_plane.google import protobuf as google
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic.warnings import PydanticDeprecatedSince212
 
 from extproc.processor.codec import (
     OtherPhase,
@@ -29,6 +26,15 @@ from extproc.processor.codec import (
     encode_route,
 )
 from extproc.routing.message import RequestHead, ResponseHead
+
+with warnings.catch_warnings():
+    # Importing them warns of a pydantic idiom in their generated code.
+    warnings.simplefilter("ignore", PydanticDeprecatedSince212)
+    from envoy_data_plane.envoy.config.core import v3 as core
+    from envoy_data_plane.envoy.extensions.filters.http.ext_proc import v3 as filters
+    from envoy_data_plane.envoy.service.ext_proc import v3 as oracle
+    from envoy_data_plane.envoy.type import v3 as types
+    from envoy_data_plane.google import protobuf as google
 
 CAPTURES = Path(__file__).with_name("captures")
 FILTER = "envoy.filters.http.ext_proc"
@@ -261,9 +267,9 @@ class TestDecodeAgainstFullMessages:
         self, body: oracle.HttpBody, trailers: oracle.HttpTrailers, envelope: dict[str, Any]
     ) -> None:
         for phase in ("request_body", "response_body"):
-            assert decode(bytes(oracle.ProcessingRequest(**{phase: body}, **envelope))) is OtherPhase(phase)
+            assert decode(bytes(oracle.ProcessingRequest(**envelope, **_only(phase, body)))) is OtherPhase(phase)
         for phase in ("request_trailers", "response_trailers"):
-            assert decode(bytes(oracle.ProcessingRequest(**{phase: trailers}, **envelope))) is OtherPhase(phase)
+            assert decode(bytes(oracle.ProcessingRequest(**envelope, **_only(phase, trailers)))) is OtherPhase(phase)
 
 
 class TestAttributes:
@@ -396,7 +402,7 @@ class TestEncodeAgainstFullMessages:
             reply = oracle.BodyResponse(response=common)
         else:
             reply = oracle.TrailersResponse(header_mutation=mutation)
-        _same(encode_continue(phase, headers), oracle.ProcessingResponse(**{phase.value: reply}))
+        _same(encode_continue(phase, headers), oracle.ProcessingResponse(**_only(phase.value, reply)))
 
     @given(
         st.sampled_from([status for status in types.StatusCode if status]),
@@ -431,6 +437,10 @@ class TestEncodeAgainstFullMessages:
         assert reply.request_headers.response.header_mutation is not None
         option = reply.request_headers.response.header_mutation.set_headers[0]
         assert option.header == core.HeaderValue(key=":path", raw_value=value)
+
+
+def _only(field: str, value: object) -> dict[str, Any]:
+    return {field: value}
 
 
 def _capture(name: str) -> bytes:
