@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, repeat
+from typing import Final
 
 import structlog
 
@@ -27,7 +29,7 @@ from extproc.evidence.breaker import Breaker
 from extproc.evidence.guarded import GuardedStore
 from extproc.evidence.memory import MemoryStore
 from extproc.evidence.redis import connect
-from extproc.evidence.store import Store
+from extproc.evidence.store import Store, StoreUnavailable
 from extproc.processor.stream import Stream
 from extproc.routing.policy import Policy
 from extproc.routing.router import MARK_MARGIN, Router
@@ -38,6 +40,9 @@ from extproc.telemetry.setup import Telemetry, build_telemetry, configure_log
 from extproc.transport.grpcio import GrpcioServer
 
 log = structlog.get_logger()
+
+_FIRST_LOOKS: Final = 0.1
+"""Seconds between the first looks at the store, so that a start without it says so soon."""
 
 
 @dataclass(slots=True)
@@ -51,7 +56,22 @@ class Parts:
     store_ok: bool = True
 
     def unseen_writes(self) -> UnseenWrites:
-        return UnseenWrites(self.backlog, self.settings.policy.write_timeout + MARK_MARGIN)
+        copies = self.telemetry.meter.create_counter(names.UNSEEN_WRITES, unit="{write}")
+        return UnseenWrites(
+            self.backlog, self.settings.policy.write_timeout + MARK_MARGIN, count=lambda: copies.add(1)
+        )
+
+    def store_word(self) -> str:
+        """For `/readyz`."""
+        return "ok" if self.store_ok else "degraded"
+
+    async def watch_store(self) -> None:
+        """Look at the store until cancelled, for a process that asks it nothing else."""
+        settings = self.settings.store
+        for pause in chain(repeat(_FIRST_LOOKS, settings.breaker_failures), repeat(settings.breaker_pause)):
+            with suppress(StoreUnavailable):
+                await self.store.ping()
+            await asyncio.sleep(pause)
 
 
 @asynccontextmanager
@@ -61,15 +81,20 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     telemetry = build_telemetry(settings.telemetry.exporter, settings.telemetry.trace_ratio)
     changes = telemetry.meter.create_counter(names.STORE_CHANGES, unit="{change}")
     store = build_store(settings)
+    shown = settings.store.public_url
     parts: Parts
 
     def on_change(available: bool, detail: str) -> None:
         parts.store_ok = available
         changes.add(1, {names.STORE_AVAILABLE: available})
         if available:
-            log.info("store available again: reads are decided on evidence", store=settings.store.url)
+            log.info("store available again: reads are decided on evidence", store=shown)
         else:
-            log.error("store unavailable: reads go to the primary", detail=detail)
+            log.error(
+                "store unavailable: reads go to the primary; start it or correct the store table",
+                store=shown,
+                detail=detail,
+            )
 
     budget = settings.store.budget
     guarded = GuardedStore(
@@ -94,7 +119,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
 
 
 def build_store(settings: Settings) -> Store:
-    """The store that the settings name, unguarded. Raises SettingsError for an unreadable secret."""
+    """The store that the settings name, unguarded. Raises StoreUnavailable for an unreadable secret."""
     if settings.store.url == "memory://":
         return MemoryStore(absent_ttl=settings.policy.absent_ttl)
     return connect(settings.store, absent_ttl=settings.policy.absent_ttl)
@@ -152,20 +177,20 @@ def worker_address(settings: Settings, number: int) -> str:
 async def serve_alone(settings: Settings) -> None:
     """One process: the only worker, and the admin server with it."""
     async with open_parts(settings) as parts:
+        stop = stop_requested()
         server = build_server(parts, 0)
         serving = False
 
         def health() -> Health:
-            return Health(ready=serving, store=_store_word(parts), workers=int(serving))
+            return Health(ready=serving, store=parts.store_word(), workers=int(serving))
 
         admin = AdminServer(settings.admin.address, health, parts.unseen_writes())
         await admin.start()
         try:
-            prepare_socket(settings, 0)
             await server.start()
             serving = True
             log.info("serving", worker=0, address=worker_address(settings, 0))
-            await stop_requested()
+            await stop.wait()
             serving = False
             await drain(server, settings)
         finally:
@@ -175,25 +200,26 @@ async def serve_alone(settings: Settings) -> None:
 async def serve_worker(
     settings: Settings, number: int, ready: Callable[[], None], orphaned: Awaitable[object]
 ) -> None:
-    """One worker process of a supervisor: tells it when it serves, and ends when told or orphaned."""
+    """One worker process of a supervisor: tells it when it serves, and ends when told or orphaned.
+
+    An orphan does not drain: nobody takes the copies of writes that no worker saw any more, so it must not go on
+    deciding on evidence, and the next supervisor wants its place.
+    """
     async with open_parts(settings) as parts:
         structlog.contextvars.bind_contextvars(worker=number)
+        stop = stop_requested()
         server = build_server(parts, number)
-        prepare_socket(settings, number)
         await server.start()
         ready()
         log.info("serving", address=worker_address(settings, number))
-        stopping = asyncio.ensure_future(stop_requested())
+        stopping = asyncio.ensure_future(stop.wait())
         parent = asyncio.ensure_future(orphaned)
         await asyncio.wait({stopping, parent}, return_when=asyncio.FIRST_COMPLETED)
+        if parent.done() and not stopping.done():
+            log.error("the supervisor is gone; ending")
+            await server.stop(grace=settings.server.drain)
+            return
         await drain(server, settings)
-
-
-def prepare_socket(settings: Settings, number: int) -> None:
-    """The socket's directory, for the owner alone; a socket left by a killed worker goes."""
-    if settings.server.address is None:
-        settings.server.socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        settings.server.socket(number).unlink(missing_ok=True)
 
 
 async def drain(server: GrpcioServer, settings: Settings) -> None:
@@ -204,14 +230,10 @@ async def drain(server: GrpcioServer, settings: Settings) -> None:
     await server.stop(grace=settings.server.drain)
 
 
-async def stop_requested() -> None:
-    """Until SIGTERM or SIGINT."""
+def stop_requested() -> asyncio.Event:
+    """From now on set by SIGTERM and SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
-
-
-def _store_word(parts: Parts) -> str:
-    return "ok" if parts.store_ok else "degraded"
+    return stop

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 import uvloop
@@ -25,6 +25,12 @@ from extproc.bootstrap import render
 from extproc.evidence.store import Store, StoreUnavailable
 from extproc.explain import ReferenceInvalid, explain, request_of_reference
 from extproc.routing.decision import Credential
+from extproc.sandbox.demo.record import Record
+from extproc.sandbox.demo.run import run_demo
+from extproc.sandbox.demo.table import Story
+from extproc.sandbox.error import SandboxError
+from extproc.sandbox.system import Sandbox, run_until_signal
+from extproc.sandbox.welcome import welcome
 from extproc.settings import Settings, SettingsError
 from extproc.supervisor import WorkersFailed, supervise
 from extproc.transport.grpcio import ListenError
@@ -51,7 +57,11 @@ Result = TypeVar("Result")
 DEFAULT_CONFIG = Path("/etc/geo-extproc/geo-extproc.toml")
 
 _USAGE = (SettingsError, KeysInvalid, ReferenceInvalid)
-_FAILED = (AdminError, ListenError, StoreUnavailable, WorkersFailed)
+Workers = Annotated[int, typer.Option(min=1, help="Worker processes; more than one needs Redis.")]
+State = Annotated[Literal["redis", "memory"], typer.Option(help="Where evidence is kept.")]
+WanRtt = Annotated[float, typer.Option(min=0, help="Round trip to the primary, milliseconds.")]
+
+_FAILED = (AdminError, ListenError, SandboxError, StoreUnavailable, WorkersFailed)
 
 
 def main() -> None:
@@ -146,6 +156,52 @@ def explain_command(
         "reason": found.reason,
     }
     _print(document, words, output)
+
+
+@cli.command("sandbox")
+def sandbox_command(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line when all is ready.")] = False,
+    workers: Workers = 1,
+    state: State = "redis",
+    wan_rtt: WanRtt = 0,
+    tls: Annotated[bool, typer.Option("--tls", help="https, with a throw-away CA.")] = False,
+    fallback: Annotated[
+        Literal["composite", "priorities"], typer.Option(help="How Envoy falls back to the primary.")
+    ] = "composite",
+    max_staleness: Annotated[float, typer.Option(min=0, help="Longest age of a tag, seconds.")] = 60.0,
+) -> None:
+    """Run two sites on this machine until SIGINT or SIGTERM: registries, token issuer, Redis, processor, Envoy."""
+    sandbox = Sandbox(
+        workers=workers, state=state, wan_rtt=wan_rtt, tls=tls, fallback=fallback, max_staleness=max_staleness
+    )
+
+    def announce(description: dict[str, Any]) -> None:
+        if as_json:
+            print(json.dumps(description), flush=True)
+        else:
+            welcome(description)
+
+    asyncio.run(run_until_signal(sandbox, announce))
+
+
+@cli.command("demo")
+def demo_command(
+    wan_rtt: WanRtt = 80,
+    workers: Workers = 2,
+    state: State = "redis",
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Tell what happens at two sites, on real parts, checking each step. Exit code 1 when one is not as expected."""
+    show = Record() if output is Output.JSON else Story()
+    try:
+        good = asyncio.run(run_demo(show, workers=workers, state=state, wan_rtt=wan_rtt))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(143) from None
+    if not good:
+        raise typer.Exit(1)
 
 
 async def _with_store(settings: Settings, use: Callable[[Store], Coroutine[Any, Any, Result]]) -> Result:

@@ -1,25 +1,32 @@
 """Every setting, its default and its meaning: the only reader of the TOML file and the environment.
 
-One file, each value overridable by `GEO_EXTPROC_<SECTION>__<KEY>`. Durations are seconds, sizes bytes.
+One file, each value overridable by `GEO_EXTPROC_<SECTION>__<KEY>`. Durations are seconds, sizes bytes. A relative
+path, wherever it was given, is relative to the file's directory. No message shows a password.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import json
+import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as SourceError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_PREFIX: Final = "GEO_EXTPROC_"
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class SettingsError(Exception):
@@ -29,21 +36,25 @@ class SettingsError(Exception):
 class Section(BaseModel):
     """A table of the TOML file: an unknown key is an error, for a typo must not become a default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Endpoint(Section):
     """`host:port` of a TCP listener, or of a peer."""
 
     host: str
+    """A name or an IP address."""
     port: Port
+    """1 to 65535."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """From `host:port` or `[v6]:port`. Raises ValueError."""
         host, separator, port = text.rpartition(":")
-        if not separator or not host or not port.isdecimal():
+        if not separator or not host or not (port.isascii() and port.isdecimal()):
             raise ValueError(f"{text!r} is not host:port")
+        if not 1 <= int(port[:6]) <= 65535:
+            raise ValueError(f"{text!r} is not host:port: a port is 1 to 65535")
         return cls(host=host.strip("[]"), port=int(port))
 
     @property
@@ -76,8 +87,17 @@ class Server(Section):
     drain: Seconds = 5.0
     """On SIGTERM: how long a worker answers NOT_SERVING before it stops taking exchanges."""
     transport: Literal["grpcio"] = "grpcio"
+    """What carries the streams of Envoy."""
 
     _address = field_validator("address", mode="before")(_endpoint)
+
+    @model_validator(mode="after")
+    def _ports(self) -> Self:
+        if self.address is not None and self.address.port + self.workers - 1 > 65535:
+            raise ValueError(
+                f"address {self.address} leaves no port for each of {self.workers} workers: choose a lower port"
+            )
+        return self
 
     def socket(self, worker: int) -> Path:
         return self.socket_dir / f"worker-{worker}.sock"
@@ -87,6 +107,7 @@ class Admin(Section):
     """HTTP for health, and for the copies of writes that no worker saw."""
 
     address: Endpoint = Endpoint(host="127.0.0.1", port=9001)
+    """Envoy's copies come here too: reachable for it, and for nobody who must not make this site forget."""
 
     _address = field_validator("address", mode="before")(_endpoint)
 
@@ -102,12 +123,24 @@ class Auth(Section):
     """The audience of tokens and the challenge's `service`."""
     issuer: str = "gitlab-issuer"
     """The `iss` claim that tokens must carry."""
-    keys: tuple[Path, ...] = ()
-    """Files: PEM certificates, PEM public keys, or a JWKS."""
+    keys: Annotated[tuple[Path, ...], NoDecode] = ()
+    """Files: PEM certificates, PEM public keys, or a JWKS. In the environment separated by commas, or as JSON."""
     leeway: Annotated[float, Field(ge=0, le=300)] = 60.0
     """Allowed clock difference on `exp` and `nbf`."""
     cache_size: Annotated[int, Field(ge=1)] = 10_000
     """Verified tokens remembered by a worker."""
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _keys(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            try:
+                return json.loads(value)
+            except ValueError as error:
+                raise ValueError(f"keys {value!r} is not JSON: {error}; give a list of paths") from error
+        return [part for path in value.split(",") if (part := path.strip())]
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -120,6 +153,8 @@ class Auth(Section):
                 self.realm.startswith(("http://", "https://")) and self.realm.isascii() and self.realm.isprintable()
             ):
                 raise ValueError(f"realm {self.realm!r} is not a URL: give the token endpoint as clients reach it")
+            if not (self.service and self.service.isascii() and self.service.isprintable()):
+                raise ValueError(f"service {self.service!r} is not printable ASCII: give the audience of tokens")
         return self
 
 
@@ -131,7 +166,9 @@ class Store(Section):
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")] = "geo"
     """Begins every key; one for each site that shares a Redis."""
     username: str = ""
+    """The Redis user; its `default` when empty."""
     password_file: Path | None = None
+    """A file with the password alone."""
     ca: Path | None = None
     """For rediss://: CA certificates; the system's when not given."""
     budget: Seconds = 0.03
@@ -147,14 +184,25 @@ class Store(Section):
     @classmethod
     def _scheme(cls, url: str) -> str:
         if url != "memory://" and not url.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError(f"url {url!r} is not memory://, redis://…, rediss://… or unix://…")
+            raise ValueError(f"url {_public(url)!r} is not memory://, redis://…, rediss://… or unix://…")
         return url
+
+    @model_validator(mode="after")
+    def _tls(self) -> Self:
+        if self.ca is not None and not self.url.startswith("rediss://"):
+            raise ValueError(f"ca is given but url {self.public_url!r} has no TLS: remove ca or use rediss://")
+        return self
+
+    @property
+    def public_url(self) -> str:
+        """`url` without user, password and options: the form for messages."""
+        return _public(self.url)
 
 
 class Policy(Section):
     """What the decision may do with evidence."""
 
-    max_staleness: Annotated[float, Field(ge=0)] = 60.0
+    max_staleness: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     """Longest age of a tag's lease. 0: tags always ask the primary, bytes still come from here."""
     unknown_digests: Literal["secondary", "primary"] = "secondary"
     """secondary: ask it, fall back to the primary in the same request. primary: only what is known present."""
@@ -182,9 +230,12 @@ class Site(Section):
     @classmethod
     def _url(cls, url: str) -> str:
         scheme, separator, rest = url.partition("://")
-        if scheme not in {"http", "https"} or not separator or "/" in rest.rstrip("/") or not rest:
-            raise ValueError(f"url {url!r} is not http://host:port or https://host:port")
-        return url.rstrip("/")
+        authority = rest.rstrip("/")
+        if scheme not in {"http", "https"} or not separator or not authority or set("/?#@") & set(authority):
+            raise ValueError(f"url {_public(url)!r} is not http://host:port or https://host:port")
+        url = f"{scheme}://{authority}"
+        _authority(url)
+        return url
 
     @property
     def tls(self) -> bool:
@@ -192,17 +243,16 @@ class Site(Section):
 
     @property
     def endpoint(self) -> Endpoint:
-        authority = self.url.partition("://")[2]
-        if ":" not in authority.rpartition("]")[2]:
-            authority += ":443" if self.tls else ":80"
-        return Endpoint.parse(authority)
+        return _authority(self.url)
 
 
 class Sites(Section):
     """The two registries and, where the unified host carries it, the issuer."""
 
     primary: Site
+    """Where everything is written, and what replication reads."""
     secondary: Site
+    """The registry beside this Envoy."""
     issuer: Site | None = None
     """When given, /jwt/auth on the listener is routed here, past the processor."""
 
@@ -211,10 +261,13 @@ class Envoy(Section):
     """What `geo-extproc envoy-config` renders."""
 
     listen: Endpoint = Endpoint(host="0.0.0.0", port=5000)  # noqa: S104 - the public entry
+    """Where clients come in: the unified URL leads here."""
     admin: Endpoint = Endpoint(host="127.0.0.1", port=9901)
+    """Envoy's own admin interface."""
     certificate: Path | None = None
     """PEM chain for TLS on the listener; plain HTTP when not given."""
     private_key: Path | None = None
+    """PEM key of `certificate`."""
     fallback: Literal["composite", "priorities"] = "composite"
     """How a read falls back: Envoy's composite cluster (>= 1.37), or priorities of one cluster (meshes)."""
     message_timeout: Seconds = 0.2
@@ -222,12 +275,15 @@ class Envoy(Section):
     per_try_timeout: Seconds = 5.0
     """How long the secondary may take to send response headers before the primary is asked."""
     connect_timeout: Seconds = 1.0
+    """For a TCP connection to a site or the processor."""
     idle_timeout: Seconds = 3600.0
     """A stream with no byte moving for this long is closed."""
     max_connections: Annotated[int, Field(ge=1)] = 4096
     """Connections and requests in flight to each site."""
     health_interval: Seconds = 5.0
+    """Between two looks at a site."""
     health_path: str = "/v2/"
+    """What is asked of a site to see that it lives; a 401 counts as life."""
     response_headers: bool = True
     """Add x-geo-site and x-geo-reason to responses."""
     access_log: str = "/dev/stdout"
@@ -248,17 +304,24 @@ class Telemetry(Section):
     """Logs, spans and metrics."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are written, to standard error."""
     log_format: Literal["json", "text"] = "json"
+    """json: one object a line. text: for reading at a terminal."""
     trace_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Share of decisions traced where the caller's trace context does not decide."""
     exporter: Literal["none", "console"] = "none"
+    """Where spans and metrics go. console: standard error."""
 
 
 class Settings(BaseSettings):
     """The whole configuration, valid once it exists."""
 
     model_config = SettingsConfigDict(
-        env_prefix="GEO_EXTPROC_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     server: Server = Server()
@@ -295,10 +358,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, file: Path) -> Settings:
-        """Read `file` and the environment. Relative paths in it are relative to the file's directory.
+        """Read `file` and the environment. Relative paths are relative to the file's directory.
 
         Raises SettingsError.
         """
+        _check_environment(frozenset(cls.model_fields))
         try:
             with file.open("rb") as stream:
                 tomllib.load(stream)
@@ -309,21 +373,68 @@ class Settings(BaseSettings):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"the configuration {str(file)!r} is not TOML: {error}; correct that line") from error
         try:
-            return cls(_toml=file)  # type: ignore[call-arg]
+            # The links of a mounted Secret lead elsewhere: the directory is the one that was named.
+            return _resolved(cls(_toml=file), file.absolute().parent)  # type: ignore[call-arg]
         except ValidationError as error:
             raise SettingsError(_explain(error, file)) from error
+        except SourceError as error:
+            raise SettingsError(
+                f"the environment cannot be used: {error}; give one variable for each key, such as "
+                f"{_PREFIX}STORE__URL, or the whole table as JSON"
+            ) from error
+
+
+def _public(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + rest.partition("?")[0].rpartition("@")[2]
+
+
+def _authority(url: str) -> Endpoint:
+    scheme, _, authority = url.partition("://")
+    if ":" not in authority.rpartition("]")[2]:
+        authority += ":443" if scheme == "https" else ":80"
+    return Endpoint.parse(authority)
+
+
+def _check_environment(sections: frozenset[str]) -> None:
+    """A misspelt table; a misspelt key of a table is the model's to find. Raises SettingsError.
+
+    Kubernetes sets GEO_EXTPROC_SERVICE_HOST and the like for a Service named geo-extproc: not ours, no `__`.
+    """
+    for variable in sorted(os.environ):
+        table, separator, _ = variable.upper().partition("__")
+        if separator and table.startswith(_PREFIX) and table.removeprefix(_PREFIX).lower() not in sections:
+            raise SettingsError(
+                f"the environment variable {variable} is not a setting; check its spelling or remove it "
+                f"(tables: {', '.join(sorted(sections))})"
+            )
+
+
+def _resolved(model: Model, directory: Path) -> Model:
+    """The model with each relative path made absolute."""
+    changes: dict[str, object] = {}
+    for field in type(model).model_fields:
+        match getattr(model, field):
+            case Path() as path:
+                changes[field] = directory / path
+            case tuple() as paths:
+                changes[field] = tuple(directory / path for path in paths)
+            case BaseModel() as section:
+                changes[field] = _resolved(section, directory)
+    return model.model_copy(update=changes)
 
 
 def _explain(error: ValidationError, file: Path) -> str:
     """The first finding in words, and how many more there are."""
     first, *more = error.errors()
     where = ".".join(str(part) for part in first["loc"]) or "the file"
-    message = first["msg"].removeprefix("Value error, ")
+    message = ": " + first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
-        message = "is required but not set"
+        message = " is required but not set"
     elif first["type"] == "extra_forbidden":
-        message = "is not a setting; check its spelling or remove it"
-    elif "input" in first and isinstance(first["input"], str | int | float):
-        message = f"{first['input']!r}: {message}"
+        message = " is not a setting; check its spelling or remove it"
+    elif first["type"] != "value_error" and isinstance(first["input"], str | int | float):
+        # Messages of ours name the value themselves, without its password.
+        message = f": {first['input']!r}{message}"
     rest = f" ({len(more)} more)" if more else ""
-    return f"{where} in {str(file)!r} (or the environment): {message}{rest}"
+    return f"{where} in {str(file)!r} (or the environment){message}{rest}"

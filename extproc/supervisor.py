@@ -14,6 +14,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -28,12 +29,14 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _YOUNG = 10.0
 """Seconds: a worker that lived longer is restarted without a pause growing."""
-READY = b"ready\n"
+READY: Final = b"ready\n"
 """What a worker writes to standard output once it serves."""
+FAILED: Final = b"failed "
+"""What it writes instead, before the sentence that says why it cannot start."""
 
 
 class WorkersFailed(Exception):
-    """A worker ended before it ever served, so a restart would not help; it has printed why."""
+    """A worker ended before it ever served, so a restart would not help; the message says why."""
 
 
 class Supervisor:
@@ -45,6 +48,8 @@ class Supervisor:
         self._parts = parts
         self._serving: set[int] = set()
         self._ever_served: set[int] = set()
+        self._faults: dict[int, str] = {}
+        """Why a worker said that it cannot start."""
         self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
         self._exits = parts.telemetry.meter.create_counter(names.WORKER_EXITS, unit="{exit}")
@@ -53,13 +58,16 @@ class Supervisor:
         """Until SIGTERM or SIGINT; then drain every worker. Raises AdminError and WorkersFailed."""
         admin = AdminServer(self._settings.admin.address, self._health, self._parts.unseen_writes())
         await admin.start()
+        requested = asyncio.create_task(stop_requested().wait())
+        watching = asyncio.create_task(self._parts.watch_store())
         keepers = [asyncio.create_task(self._keep(number)) for number in range(self._settings.server.workers)]
-        requested = asyncio.create_task(stop_requested())
         try:
-            await asyncio.wait({requested, *keepers}, return_when=asyncio.FIRST_EXCEPTION)
+            # A keeper ends by itself only with an exception.
+            await asyncio.wait({requested, *keepers}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._stopping.set()
             requested.cancel()
+            watching.cancel()
             for process in self._processes.values():
                 with suppress(ProcessLookupError):
                     process.send_signal(signal.SIGTERM)
@@ -79,9 +87,13 @@ class Supervisor:
             if self._stopping.is_set():
                 return
             if number not in self._ever_served:
-                raise WorkersFailed(f"worker {number} ended with {code} before it served; its message is above")
+                raise WorkersFailed(
+                    self._faults.get(number)
+                    or f"worker {number} ended with {code} before it served; see its messages"
+                )
             self._exits.add(1, {names.WORKER_CLEAN: code == 0})
-            log.error("worker ended; starting it again", worker=number, exit_code=code, pause=pause)
+            fault = self._faults.pop(number, "")
+            log.error("worker ended; starting it again", worker=number, exit_code=code, pause=pause, fault=fault)
             await self._parts.backlog.void_leases()
             pause = _FIRST_PAUSE if loop.time() - started > _YOUNG else min(pause * 2, _LONGEST_PAUSE)
             with suppress(TimeoutError):
@@ -99,7 +111,9 @@ class Supervisor:
             process.terminate()
         watching = asyncio.create_task(self._watch_ready(number, process))
         try:
-            return await self._wait(process)
+            code = await self._wait(process)
+            await watching  # its last words
+            return code
         finally:
             watching.cancel()
             self._serving.discard(number)
@@ -118,14 +132,17 @@ class Supervisor:
             return await process.wait()
 
     async def _watch_ready(self, number: int, process: asyncio.subprocess.Process) -> None:
-        if process.stdout is not None and await process.stdout.readline() == READY:
+        line = b"" if process.stdout is None else await process.stdout.readline()
+        if line == READY:
             self._serving.add(number)
             self._ever_served.add(number)
+        elif line.startswith(FAILED):
+            self._faults[number] = line.removeprefix(FAILED).decode(errors="replace").strip()
 
     def _health(self) -> Health:
         return Health(
             ready=bool(self._serving) and not self._stopping.is_set(),
-            store="ok" if self._parts.store_ok else "degraded",
+            store=self._parts.store_word(),
             workers=len(self._serving),
         )
 

@@ -12,8 +12,9 @@ import uvloop
 
 from extproc.app import serve_worker
 from extproc.auth.keys import KeysInvalid
+from extproc.evidence.store import StoreUnavailable
 from extproc.settings import Settings, SettingsError
-from extproc.supervisor import READY
+from extproc.supervisor import FAILED, READY
 from extproc.transport.grpcio import ListenError
 
 
@@ -36,8 +37,10 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         uvloop.run(_run(arguments.config, arguments.number))
-    except (SettingsError, KeysInvalid, ListenError) as error:
-        sys.exit(f"geo-extproc: worker {arguments.number}: {error}")
+    except (SettingsError, KeysInvalid, ListenError, StoreUnavailable) as error:
+        # The supervisor shows it: N workers fail alike, and one sentence is enough.
+        os.write(sys.stdout.fileno(), FAILED + " ".join(str(error).split()).encode() + b"\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

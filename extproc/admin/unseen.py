@@ -7,13 +7,18 @@ see, and learn, what the write is about to replace. The mark ends that, and expi
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 from uuid import uuid4
 
 from extproc.evidence.model import Invalidation
+from extproc.oci.operation import Kind
 from extproc.oci.parse import parse_operation
 from extproc.oci.reference import Name
 from extproc.routing.decision import invalidation_of
+
+_HARMLESS: Final = frozenset({Kind.UPLOAD, Kind.WRITE})
+"""They change neither a tag nor what is deleted, as when the router sees them."""
 
 
 class Invalidations(Protocol):
@@ -26,16 +31,21 @@ class Invalidations(Protocol):
 class UnseenWrites:
     """What the copies make untrue."""
 
-    def __init__(self, invalidations: Invalidations, mark_ttl: float) -> None:
+    def __init__(
+        self, invalidations: Invalidations, mark_ttl: float, count: Callable[[], None] = lambda: None
+    ) -> None:
+        """`mark_ttl`: seconds, longer than a write can last; `count` is called once for each copy."""
         self._invalidations = invalidations
         self._mark_ttl = mark_ttl
+        self._count = count
 
     async def take(self, method: str, path: str) -> None:
         """`path` as Envoy forwarded it, with its query."""
+        self._count()
         operation = parse_operation(method, path)
         what = invalidation_of(operation)
         if what is not None and operation.name is not None:
             await self._invalidations.begin_write(operation.name, uuid4().hex, what, self._mark_ttl)
-            return
-        # The edge refuses writes it cannot read, so this is a route that grew ahead of us: trust nothing.
-        await self._invalidations.void_leases()
+        elif operation.kind not in _HARMLESS:
+            # The edge refuses writes it cannot read, so this is a route that grew ahead of us: trust nothing.
+            await self._invalidations.void_leases()

@@ -69,15 +69,12 @@ class KeySet:
         # Names that an issuer chose come last: none may hide a name that follows from a key.
         for kid, key, place in chosen:
             if keys.setdefault(kid, key).key != key.key:
-                skipped.append(
-                    f"{place} has the kid {kid!r} of another key and is found by its thumbprints only"
-                )
+                skipped.append(f"{place} has the kid {kid!r} of another key and is found by its thumbprints only")
         if not keys:
             named = ", ".join(str(path) for path in paths) or "no file"
             reasons = "; ".join(skipped) or "nothing in it is a key"
             raise KeysInvalid(
-                f"{named} holds no usable key ({reasons}): "
-                "give the token issuer's certificate, public key or JWKS."
+                f"{named} holds no usable key ({reasons}): give the token issuer's certificate, public key or JWKS."
             )
         return cls(keys, tuple(skipped))
 
@@ -101,17 +98,14 @@ def _read(path: Path) -> Iterator[_Found]:
         return _read_jwks(path, content)
     if _PEM_BEGIN in content:
         return _read_pem(path, content)
-    raise KeysInvalid(
-        f"{path} is neither PEM nor a JWKS: give the token issuer's certificate, public key or JWKS."
-    )
+    raise KeysInvalid(f"{path} is neither PEM nor a JWKS: give the token issuer's certificate, public key or JWKS.")
 
 
 def _read_pem(path: Path, content: bytes) -> Iterator[_Found]:
     # Before anything is loaded, and by the opening line alone: a damaged private key is one too.
     if _PEM_PRIVATE.search(content):
         raise KeysInvalid(
-            f"{path} holds a private key, with which anyone could sign tokens: "
-            "give the public key or certificate."
+            f"{path} holds a private key, with which anyone could sign tokens: give the public key or certificate."
         )
     for part in content.split(_PEM_BEGIN)[1:]:
         block = _PEM.match(_PEM_BEGIN + part)

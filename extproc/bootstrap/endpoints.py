@@ -42,8 +42,9 @@ def of_site(
 ) -> LocalityLbEndpoints:
     """The endpoint of a site. Its metadata reaches response headers, the access log and the processor.
 
-    `named` where a route rewrites Host to the name of the endpoint that it gets (see `own_hosts`). `checked` is False where a failed health check must not keep requests away. `match_socket` for a cluster
-    in which the sites differ in TLS.
+    `named` where a route rewrites Host to the name of the endpoint that it gets (see `own_hosts`). `checked` is
+    False where a failed health check must not keep requests away. `match_socket` for a cluster in which the
+    sites differ in TLS.
     """
     metadata = {GEO_METADATA: Struct.from_dict({"site": name})}
     if match_socket:

@@ -16,8 +16,6 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     ExternalProcessor,
     ExtProcPerRoute,
     HeaderForwardingRules,
-    MetadataOptions,
-    MetadataOptionsMetadataNamespaces,
     ProcessingMode,
     ProcessingModeBodySendMode,
     ProcessingModeHeaderSendMode,
@@ -28,7 +26,7 @@ from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import Previ
 from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher, StringMatcher
 from envoy_data_plane.google.protobuf import Any
 
-from extproc.bootstrap.names import EXTPROC, GEO_METADATA, PROCESSOR_FILTER, seconds
+from extproc.bootstrap.names import EXTPROC, PROCESSOR_FILTER, seconds
 from extproc.settings import Settings
 
 REQUEST_HEADERS = (":method", ":path", ":scheme", ":authority", "authorization", "accept", "x-request-id")
@@ -72,9 +70,6 @@ def processor(settings: Settings) -> HttpFilter:
                 # Fact 9: these defaults admit `:path`, which turns a tag into its digest, and the x-geo-*
                 # headers, but not Host, the method or anything that steers Envoy itself.
                 mutation_rules=HeaderMutationRules(allow_all_routing=False, allow_envoy=False),
-                metadata_options=MetadataOptions(
-                    receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[GEO_METADATA])
-                ),
             )
         ),
     )

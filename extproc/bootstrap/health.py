@@ -20,7 +20,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
 )
 from envoy_data_plane.envoy.type.v3 import Int64Range, Percent
 
-from extproc.bootstrap.names import seconds
+from extproc.bootstrap.names import UNBOUNDED, seconds
 from extproc.settings import Envoy
 
 
@@ -56,12 +56,20 @@ def processor_check() -> HealthCheck:
 
 def no_panic() -> ClusterCommonLbConfig:
     """Without a healthy endpoint the cluster counts as empty, instead of all its endpoints being tried."""
-    return ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0.0))
+    return _lb_config(panic_below=0.0)
 
 
 def panic() -> ClusterCommonLbConfig:
     """With half of the endpoints or more looking bad, all are tried: one alone is therefore always tried."""
-    return ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=51.0))
+    return _lb_config(panic_below=51.0)
+
+
+def _lb_config(*, panic_below: float) -> ClusterCommonLbConfig:
+    return ClusterCommonLbConfig(
+        healthy_panic_threshold=Percent(value=panic_below),
+        # By default Envoy collects changes of health for a second: a second more of requests to a dead endpoint.
+        update_merge_window=UNBOUNDED,
+    )
 
 
 def outliers(*, eject_all: bool) -> OutlierDetection:

@@ -24,6 +24,10 @@ def is_value(name: str, value: str) -> HeaderMatcher:
     return HeaderMatcher(name=name, string_match=StringMatcher(exact=value))
 
 
+def matches(name: str, regex: str) -> HeaderMatcher:
+    return HeaderMatcher(name=name, string_match=StringMatcher(safe_regex=RegexMatcher(regex=regex)))
+
+
 def present(name: str) -> HeaderMatcher:
     return HeaderMatcher(name=name, present_match=True)
 
@@ -33,12 +37,8 @@ def absent(name: str) -> HeaderMatcher:
 
 
 def method(*methods: str) -> HeaderMatcher:
-    return HeaderMatcher(name=":method", string_match=_any_of(methods))
+    return matches(":method", "|".join(methods))
 
 
 def is_write() -> HeaderMatcher:
     return method("POST", "PUT", "PATCH", "DELETE")
-
-
-def _any_of(values: tuple[str, ...]) -> StringMatcher:
-    return StringMatcher(safe_regex=RegexMatcher(regex="|".join(values)))

@@ -104,7 +104,7 @@ def connect(store: settings.Store, *, absent_ttl: float) -> RedisStore:
 
 
 class RedisStore:
-    """`Store` in one Redis (or Sentinel's master) that `client` reaches."""
+    """`Store` in the one Redis that `client` reaches."""
 
     def __init__(
         self, client: Redis, *, prefix: str, absent_ttl: float, name_ttl: float, name: str = "redis"

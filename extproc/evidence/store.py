@@ -3,7 +3,8 @@
 Rules (docs/evidence.md says why each is needed)
 1. Each call is atomic on its name; times are the store's own.
 2. An epoch is created when missing; a missing epoch matches nothing.
-3. `learn` takes effect only if name epoch and lease generation are those of the snapshot.
+3. `learn` takes effect only if the epoch is the snapshot's; a lease counts only while the generation that it was
+   learned under is the current one.
 4. Only `learn` with `primary_has` lifts a tombstone.
 5. A mark expires by itself, never before its `ttl`; a name never expires before its marks and tombstones.
 """

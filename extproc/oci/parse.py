@@ -129,9 +129,7 @@ def _is_canonical(target: str) -> bool:
     """Rule 2. Outside /v2/ a trailing slash hides nothing."""
     if _PLAIN.fullmatch(target) is None or _AMBIGUOUS.search(target) is not None:
         return False
-    return (
-        not target.endswith("/") or target.endswith(_UPLOADS) or target == _ROOT or not target.startswith(_ROOT)
-    )
+    return not target.endswith("/") or target.endswith(_UPLOADS) or target == _ROOT or not target.startswith(_ROOT)
 
 
 def _locate(target: str) -> _Location | None:

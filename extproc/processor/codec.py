@@ -156,15 +156,15 @@ def _response_head(request: wire.ProcessingRequest) -> ResponseHead:
             b"location": location,
         },
     )
-    # Asked with `in` first: a protobuf map of messages makes what it does not have.
-    fields = request.attributes[_ATTRIBUTES].fields if _ATTRIBUTES in request.attributes else {}
-    attempts = fields[_ATTEMPTS].number_value if _ATTEMPTS in fields else 0
+    # A protobuf map makes an empty message of what it does not have: no attribute, no site and no attempts.
+    fields = request.attributes[_ATTRIBUTES].fields
+    attempts = fields[_ATTEMPTS].number_value
     return ResponseHead(
         _status(",".join(status)),
         ",".join(digest),
         ",".join(content_type),
         ",".join(location),
-        _site(fields[_HOST_METADATA].string_value) if _HOST_METADATA in fields else "",
+        _site(fields[_HOST_METADATA].string_value),
         int(attempts) if 0 <= attempts < _MOST_ATTEMPTS else 0,
     )
 
@@ -192,10 +192,7 @@ def _site(text: bytes) -> str:
         text_format.Parse(text.decode("ascii"), metadata, allow_unknown_field=True)
     except (text_format.ParseError, ValueError, RecursionError):
         return ""
-    if _NAMESPACE not in metadata.filter_metadata:
-        return ""
-    fields = metadata.filter_metadata[_NAMESPACE].fields
-    return fields[_SITE].string_value.decode(errors="replace") if _SITE in fields else ""
+    return metadata.filter_metadata[_NAMESPACE].fields[_SITE].string_value.decode(errors="replace")
 
 
 def _mutation(set_headers: Iterable[tuple[str, str]], remove: Sequence[str]) -> wire.HeaderMutation:

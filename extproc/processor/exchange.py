@@ -2,8 +2,9 @@
 
 Rules (Envoy's ext_proc.proto)
 1. Exactly one reply per message, of the message's own kind, or an immediate response that ends the stream.
-2. The first message is the request's head; at most one response head follows, and only where we asked.
-3. Phases we never asked for (bodies, trailers) are passed on unchanged: Envoy may be configured to send them.
+2. The first message is the request's head; at most one response head follows.
+3. Phases we never asked for are passed on unchanged, be it a response head, a body or trailers: Envoy may be
+   configured to send them.
 4. Anything else is a ProtocolError: the stream fails and Envoy sends the request to the primary.
 """
 
@@ -53,6 +54,7 @@ class _Phase(Enum):
     ROUTING = auto()
     FORWARDED = auto()
     OBSERVING = auto()
+    ANSWERED = auto()
     OVER = auto()
 
 
@@ -81,10 +83,11 @@ class Exchange:
                 return RouteWanted(message)
             case ResponseHead(), _Phase.FORWARDED if self._routed is not None:
                 if not self._routed.wants_response:
+                    self._phase = _Phase.ANSWERED
                     return encode_continue(OtherPhase.RESPONSE_HEADERS)
                 self._phase = _Phase.OBSERVING
                 return ObserveWanted(self._routed, message)
-            case OtherPhase(), _Phase.FORWARDED:
+            case OtherPhase(), _Phase.FORWARDED | _Phase.ANSWERED:
                 return encode_continue(message)
             case _:
                 raise ProtocolError(f"{type(message).__name__} in phase {self._phase.name}")
@@ -104,7 +107,7 @@ class Exchange:
         """The reply to the response's head."""
         if self._phase is not _Phase.OBSERVING:
             raise AssertionError("no response head is waiting to be passed on")
-        self._phase = _Phase.FORWARDED
+        self._phase = _Phase.ANSWERED
         return encode_continue(OtherPhase.RESPONSE_HEADERS)
 
     def _refuse(self, refusal: Refuse) -> bytes:

@@ -4,8 +4,10 @@ Answers, each on purpose
 - 200 proves a manifest or a blob.
 - 206 (a range) and 307 (to object storage) prove a blob: registries look it up before they answer so.
 - 304 proves nothing: registries compare the client's ETag before they look anything up.
-- Any answer by the primary on a second attempt means that the secondary did not deliver: absent for a moment,
-  whether it had lost the bytes, refused them or was down.
+- The primary's proof on a second attempt means that the secondary did not deliver: absent for a moment, whether
+  it had lost the bytes, refused them or was down.
+- No other answer on a second attempt proves anything: Envoy's own 503, when both sites are down, carries the
+  primary's name too, and must not send the next read away from a secondary that is back.
 """
 
 from __future__ import annotations
@@ -52,13 +54,7 @@ def _digest_observed(kind: Kind, asked: Digest, route: Route, response: Response
     proven = response.status in _BLOB_PROVEN if kind is Kind.BLOB else response.status == 200
     if response.site == "secondary":
         return Observation(asked, secondary=DigestState.PRESENT) if proven else None
-    if response.site != "primary":
+    if response.site != "primary" or not proven:
         return None
     fell_back = route is Route.SECONDARY and response.attempts > 1
-    if not proven and not fell_back:
-        return None
-    return Observation(
-        asked,
-        secondary=DigestState.ABSENT if fell_back else DigestState.UNKNOWN,
-        primary_has=proven,
-    )
+    return Observation(asked, secondary=DigestState.ABSENT if fell_back else DigestState.UNKNOWN, primary_has=True)

@@ -118,6 +118,7 @@ class _Envoy(Process):
             [
                 *(find("envoy"), "--config-path", str(edge.envoy_config_file)),
                 *("--use-dynamic-base-id", "--log-level", "warn", "--concurrency", "2"),
+                *("--file-flush-interval-msec", "100"),  # the access log soon, not after ten seconds
             ],
             log=workspace.log("envoy"),
             environment=workspace.environment,

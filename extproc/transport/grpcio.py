@@ -7,6 +7,7 @@ primary: refusing is done by an immediate response only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import grpc
@@ -16,12 +17,15 @@ from grpc_health.v1.health import aio as health_aio
 
 from extproc.processor.codec import WireError
 from extproc.processor.exchange import ProtocolError
+from extproc.transport.listening import ListenError, SocketFile, try_port
 
 METHOD: Final = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 _LARGEST_MESSAGE: Final = 1 << 20
 """Bytes. Envoy's header limit is far below; bodies are never sent here (promise P7)."""
 
 log = structlog.get_logger()
+
+__all__ = ["METHOD", "GrpcioServer", "ListenError", "MessageHandler"]
 
 
 class MessageHandler(Protocol):
@@ -30,21 +34,20 @@ class MessageHandler(Protocol):
     async def receive(self, data: bytes) -> bytes: ...
 
 
-class ListenError(Exception):
-    """The address cannot be listened on; the message names it and the remedy."""
-
-
 class GrpcioServer:
     """One worker's endpoint."""
 
     def __init__(self, address: str, new_stream: Callable[[str], MessageHandler], *, max_streams: int) -> None:
         """`address`: `unix:/path` or `host:port`; `new_stream` takes the W3C traceparent or an empty string."""
         self._address = address
+        path = address.removeprefix("unix:")
+        self._file = SocketFile(Path(path)) if path != address else None
+        self._max_streams = max_streams
+        self._streams = 0
         self._new_stream = new_stream
         self._health = health_aio.HealthServicer()
         self._server = grpc.aio.server(
-            # Beyond it a stream gets RESOURCE_EXHAUSTED, and its request goes to the primary.
-            maximum_concurrent_rpcs=max_streams,
+            # No maximum_concurrent_rpcs: it counts health checks too, and a busy worker must not look dead.
             options=[
                 ("grpc.so_reuseport", 0),  # a taken port must be an error, not a silent share
                 ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
@@ -56,14 +59,22 @@ class GrpcioServer:
 
     async def start(self) -> None:
         """Listen and report SERVING. Raises ListenError."""
+        address = self._address
+        if self._file is None:
+            await try_port(address)
+        else:
+            self._file.claim()
+            address = f"unix:{self._file.binding}"
         try:
-            bound = self._server.add_insecure_port(self._address)
+            self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise ListenError(_listen_fault(self._address)) from error
-        if bound == 0:
-            raise ListenError(_listen_fault(self._address))
+            raise ListenError(
+                f"cannot listen on {self._address}: it is taken or not permitted; free it or change the server table"
+            ) from error
         await self._server.start()
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        if self._file is not None:
+            self._file.publish()
 
     async def announce_drain(self) -> None:
         """Answer NOT_SERVING, so that Envoy takes this worker out of rotation; go on serving."""
@@ -71,16 +82,29 @@ class GrpcioServer:
 
     async def stop(self, grace: float) -> None:
         """Take no more streams, end the running ones after `grace` seconds."""
+        if self._file is not None:
+            self._file.withdraw()
         await self._server.stop(grace)
 
     async def _process(self, request_iterator: object, context: Any) -> None:
-        stream = self._new_stream(_traceparent(context))
+        if self._streams >= self._max_streams:
+            # The request goes to the primary.
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{self._max_streams} streams are running")
+        self._streams += 1
         try:
+            stream = self._new_stream(_traceparent(context))
             while (data := await context.read()) is not grpc.aio.EOF:
                 await context.write(await stream.receive(data))
         except (WireError, ProtocolError) as error:
             log.warning("stream refused", error=str(error))
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except Exception:
+            if context.done():
+                return  # the peer has gone: nobody is left to answer
+            log.exception("stream failed")
+            await context.abort(grpc.StatusCode.INTERNAL, "a fault of geo-extproc; its log has it")
+        finally:
+            self._streams -= 1
 
 
 class _Handler(grpc.GenericRpcHandler):
@@ -96,7 +120,3 @@ def _traceparent(context: Any) -> str:
         if key == "traceparent" and isinstance(value, str):
             return value
     return ""
-
-
-def _listen_fault(address: str) -> str:
-    return f"cannot listen on {address}: it is taken or not permitted; free it or change the server table"

@@ -174,6 +174,23 @@ async def test_a_late_begin_never_follows_its_end() -> None:
     assert not rig.backlog.blocks(NAME)
 
 
+async def test_a_retry_that_comes_while_the_end_is_tried_finds_it_done() -> None:
+    rig = Rig()
+    rig.store.up = False
+    await rig.backlog.begin_write(NAME, "m", WHAT, 60.0)
+    rig.store.up, rig.store.hold = True, asyncio.Event()
+    rig.store.entered.clear()
+    end = asyncio.create_task(rig.backlog.end_write(NAME, "m", WHAT))
+    await rig.store.entered.wait()
+    async with rig.running():
+        await asyncio.sleep(0)
+        rig.store.hold.set()
+        await end
+        await asyncio.sleep(0)
+    assert rig.store.took == ["end group/app m"]
+    assert not rig.backlog.blocks(NAME)
+
+
 async def test_two_writes_of_a_name_block_it_until_both_are_taken() -> None:
     rig = Rig()
     rig.store.up = False

@@ -12,6 +12,7 @@ import pytest
 
 from extproc import settings
 from extproc.evidence.breaker import Breaker
+from extproc.evidence.connections import Connections
 from extproc.evidence.guarded import GuardedStore
 from extproc.evidence.model import DigestState, Invalidation, Observation
 from extproc.evidence.redis import RedisStore, connect
@@ -306,10 +307,19 @@ async def test_closing_while_a_connection_is_made(own_redis: RedisServer) -> Non
     own_redis.resume()
 
 
-async def test_a_server_that_refuses_to_hang_up_is_left_all_the_same(raw: RedisStore) -> None:
+async def test_closing_twice_is_harmless(raw: RedisStore) -> None:
     await raw.ping()
     await raw.close()
     await raw.close()
+
+
+async def test_a_close_that_fails_says_so(raw: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: Connections) -> None:
+        raise OSError("stuck")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreUnavailable, match="stuck"):
+        patch.setattr(Connections, "aclose", fail)
+        await raw.close()
 
 
 async def test_more_calls_than_connections(raw: RedisStore) -> None:

@@ -272,6 +272,27 @@ class TestDecodeAgainstFullMessages:
             assert decode(bytes(oracle.ProcessingRequest(**envelope, **_only(phase, trailers)))) is OtherPhase(phase)
 
 
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"200", 200),
+        (b"099", 99),
+        (b"", 0),
+        (b"20", 0),
+        (b"2000", 0),
+        (b"+20", 0),
+        (b" 20", 0),
+        (b"2_0", 0),
+        (b"\xb2\xb3\xb9", 0),
+    ],
+)
+def test_status_is_three_digits(raw: bytes, status: int) -> None:
+    headers = core.HeaderMap(headers=[core.HeaderValue(key=":status", raw_value=raw)])
+    head = decode(bytes(oracle.ProcessingRequest(response_headers=oracle.HttpHeaders(headers=headers))))
+    assert isinstance(head, ResponseHead)
+    assert head.status == status
+
+
 class TestAttributes:
     @pytest.mark.parametrize(
         "text",

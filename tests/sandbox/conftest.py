@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -51,10 +51,19 @@ def state_of(pid: int) -> str:
         return ""
 
 
-async def gone(pids: Sequence[int], within: float = 5.0) -> bool:
-    """Do all end in time?"""
-    for _ in range(int(within / 0.02)):
-        if not any(alive(pid) for pid in pids):
+def exists(path: Path | str) -> bool:
+    return Path(path).exists()
+
+
+async def reached(condition: Callable[[], bool], within: float = 5.0) -> bool:
+    """Does it become true in time?"""
+    for _ in range(int(within / 0.01)):
+        if condition():
             return True
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.01)
     return False
+
+
+async def gone(pids: Sequence[int]) -> bool:
+    """Do all end in time?"""
+    return await reached(lambda: not any(alive(pid) for pid in pids))

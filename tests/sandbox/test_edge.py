@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from extproc.sandbox.edge import DRAIN, Overrides, build_edge, edge_status, merged, toml
+from extproc.sandbox.edge import DRAIN, Overrides, build_edge, edge_status, merged, render, toml
+from extproc.sandbox.error import SandboxError
 from extproc.sandbox.site import build_sites
 from extproc.sandbox.workspace import Workspace
 from extproc.settings import Settings
@@ -57,6 +58,12 @@ async def test_the_processor_reads_the_file(workspace: Workspace, tls: bool, sta
     assert settings.auth.realm == sites.auth_url
     assert (settings.envoy.certificate is not None) is tls
     assert list(edge.parts) == ["extproc", "envoy"]
+
+
+async def test_what_the_processor_refuses_is_one_sentence(workspace: Workspace) -> None:
+    edge = build_edge(workspace, build_sites(workspace), overrides={"policy": {"max_staleness": "soon"}})
+    with pytest.raises(SandboxError, match=r"envoy-config stopped with code 2: .*'soon'"):
+        await render(edge, workspace.environment)
 
 
 def test_without_tokens_the_unified_url_answers_at_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from extproc.sandbox.error import SandboxError
 from extproc.sandbox.process import Process, descendants
 from extproc.sandbox.program import find
 from extproc.sandbox.workspace import Workspace
-from tests.sandbox.conftest import alive, gone, state_of
+from tests.sandbox.conftest import alive, gone, reached, state_of
 
 
 def python(workspace: Workspace, code: str, *, grace: float = 5.0) -> Process:
@@ -77,19 +77,12 @@ async def test_a_paused_program_resumes_and_a_paused_one_can_be_stopped(workspac
     await process.start()
     (pid,) = process.pids()
 
-    async def reaches(state: str) -> bool:
-        for _ in range(200):
-            if state_of(pid) == state:
-                return True
-            await asyncio.sleep(0.01)
-        return False
-
     process.pause()
-    assert await reaches("T")
+    assert await reached(lambda: state_of(pid) == "T")
     process.resume()
-    assert await reaches("S")
+    assert await reached(lambda: state_of(pid) == "S")
     process.pause()
-    assert await reaches("T")
+    assert await reached(lambda: state_of(pid) == "T")
     await asyncio.wait_for(process.stop(), 3)
     assert not process.running
 

@@ -14,7 +14,7 @@ import pytest
 from extproc.sandbox.error import SandboxError
 from extproc.sandbox.warden import VARIABLE
 from extproc.sandbox.workspace import Workspace
-from tests.sandbox.conftest import gone
+from tests.sandbox.conftest import exists, gone, reached
 
 SANDBOX = """
 import asyncio, json, subprocess, sys
@@ -46,11 +46,7 @@ async def test_kill_9_of_the_sandbox_leaves_nothing(tmp_path: Path) -> None:
     child.kill()
     await child.wait()
     assert await gone(pids)
-    for _ in range(100):
-        if not folder.exists():
-            break
-        await asyncio.sleep(0.02)
-    assert not folder.exists()
+    assert await reached(lambda: not exists(folder))
 
 
 async def test_the_warden_outlives_the_signals_of_a_terminal(workspace: Workspace) -> None:
