@@ -121,7 +121,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
 def build_store(settings: Settings) -> Store:
     """The store that the settings name, unguarded. Raises StoreUnavailable for an unreadable secret."""
     if settings.store.url == "memory://":
-        return MemoryStore(absent_ttl=settings.policy.absent_ttl)
+        return MemoryStore(absent_ttl=settings.policy.absent_ttl, name_ttl=settings.store.name_ttl)
     return connect(settings.store, absent_ttl=settings.policy.absent_ttl)
 
 

@@ -44,6 +44,10 @@ cli = typer.Typer(
 )
 
 
+class OutputError(Exception):
+    """The result cannot be written; the message names the path and the remedy."""
+
+
 class Output(Enum):
     """How a result is printed."""
 
@@ -61,7 +65,7 @@ Workers = Annotated[int, typer.Option(min=1, help="Worker processes; more than o
 State = Annotated[Literal["redis", "memory"], typer.Option(help="Where evidence is kept.")]
 WanRtt = Annotated[float, typer.Option(min=0, help="Round trip to the primary, milliseconds.")]
 
-_FAILED = (AdminError, ListenError, SandboxError, StoreUnavailable, WorkersFailed)
+_FAILED = (AdminError, ListenError, OutputError, SandboxError, StoreUnavailable, WorkersFailed)
 
 
 def main() -> None:
@@ -97,7 +101,10 @@ def envoy_config(
     if output is None:
         sys.stdout.write(text)
     else:
-        output.write_text(text)
+        try:
+            output.write_text(text)
+        except OSError as error:
+            raise OutputError(f"cannot write {str(output)!r}: {error.strerror}; choose another path") from error
 
 
 @cli.command("check-config")
@@ -106,9 +113,11 @@ def check_config(config: Config = DEFAULT_CONFIG, output: OutputOption = Output.
     settings = Settings.load(config)
     verifier = build_verifier(settings)
     render(settings)
-    asyncio.run(_with_store(settings, lambda store: store.ping()))
-    facts = {"config": str(config), "auth": settings.auth.mode, "store": settings.store.url.partition("@")[2]}
-    facts["store"] = facts["store"] or settings.store.url
+    try:
+        asyncio.run(_with_store(settings, lambda store: store.ping()))
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"the store is away: {error}; start it or correct the store table") from error
+    facts = {"config": str(config), "auth": settings.auth.mode, "store": settings.store.public_url}
     facts["keys"] = "none needed" if verifier is None else ", ".join(str(path) for path in settings.auth.keys)
     _print(facts, [f"{name:8} {value}" for name, value in facts.items()] + ["good"], output)
 
@@ -196,9 +205,7 @@ def demo_command(
     show = Record() if output is Output.JSON else Story()
     try:
         good = asyncio.run(run_demo(show, workers=workers, state=state, wan_rtt=wan_rtt))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except asyncio.CancelledError:
+    except asyncio.CancelledError:  # SIGTERM
         raise typer.Exit(143) from None
     if not good:
         raise typer.Exit(1)

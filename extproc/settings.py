@@ -171,11 +171,11 @@ class Store(Section):
     """A file with the password alone."""
     ca: Path | None = None
     """For rediss://: CA certificates; the system's when not given."""
-    budget: Seconds = 0.03
+    budget: Seconds = 0.05
     """How long a request waits for the store. Then the primary serves it."""
-    breaker_failures: Annotated[int, Field(ge=1)] = 3
+    breaker_failures: Annotated[int, Field(ge=1)] = 10
     """Failures in a row after which the store is left alone."""
-    breaker_pause: Seconds = 1.0
+    breaker_pause: Seconds = 0.5
     """How long it is left alone before one request probes it again."""
     name_ttl: Seconds = 7 * 86400.0
     """A name without traffic expires after this, but never before its marks and tombstones."""

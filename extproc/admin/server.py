@@ -82,5 +82,6 @@ class AdminServer:
 
 def _reason(error: OSError) -> str:
     """In the system's words: event loops and resolvers put their own around them, or a negative number."""
-    known = error.errno is not None and error.errno > 0
-    return os.strerror(error.errno) if known else str(error.strerror or error)
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

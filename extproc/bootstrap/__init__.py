@@ -3,9 +3,10 @@
     settings ─▶ build ─▶ Bootstrap ─▶ render ─▶ YAML
 
     listener   the entry: limits, paths, which headers a client may not send
-      filters      the processor's filter, the router
+      filters      the processor's filter and its neighbours
       routes       what each steering header means, and what happens to a request without one
       access_log   one JSON line a request
+      unserved     what the secondary refused, and no primary was there to ask
       local_reply  the answer where no site could be reached
     clusters   who is there: the sites, both in a row (`secondary_first`), processor, admin server, issuer
       endpoints    addresses, and the metadata that says which site an endpoint is

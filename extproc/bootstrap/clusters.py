@@ -77,7 +77,7 @@ def _composite(settings: Settings) -> Cluster:
         ),
         # Retries are counted here, and Envoy allows three at once: then a 404 of the secondary gets through.
         circuit_breakers=_breakers(settings.envoy.max_connections),
-        typed_extension_protocol_options=protocol.secondary_first(),
+        typed_extension_protocol_options=protocol.http1(),
     )
 
 
@@ -106,7 +106,7 @@ def _priorities(settings: Settings) -> Cluster:
     ]
     cluster.health_checks = [health.registry_check(settings.envoy)]
     cluster.common_lb_config = health.no_panic()
-    cluster.typed_extension_protocol_options = protocol.secondary_first()
+    cluster.typed_extension_protocol_options = protocol.http1()
     return cluster
 
 

@@ -1,4 +1,4 @@
-"""The HTTP filters: the processor's, then the router."""
+"""The HTTP filters: requests pass them from the first to the last, responses back."""
 
 from __future__ import annotations
 
@@ -26,11 +26,17 @@ from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import Previ
 from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher, StringMatcher
 from envoy_data_plane.google.protobuf import Any
 
+from extproc.bootstrap import unserved
 from extproc.bootstrap.names import EXTPROC, PROCESSOR_FILTER, seconds
 from extproc.settings import Settings
 
 REQUEST_HEADERS = (":method", ":path", ":scheme", ":authority", "authorization", "accept", "x-request-id")
 RESPONSE_HEADERS = (":status", "docker-content-digest", "content-type", "location")
+
+
+def http_filters(settings: Settings) -> list[HttpFilter]:
+    hide = [] if settings.envoy.response_headers else [unserved.without_site()]
+    return [*hide, unserved.never_refused_by_the_secondary(), processor(settings), router()]
 
 
 def processor(settings: Settings) -> HttpFilter:

@@ -22,7 +22,7 @@ from envoy_data_plane.google.protobuf import Any
 from extproc.bootstrap import filters, local_reply, tls
 from extproc.bootstrap.access_log import access_logs
 from extproc.bootstrap.endpoints import address
-from extproc.bootstrap.header import remove
+from extproc.bootstrap.header import remove, remove_all
 from extproc.bootstrap.names import BUFFER, GEO_REASON, GEO_ROUTE, GEO_SITE, UNBOUNDED, seconds
 from extproc.bootstrap.routes import route_configuration
 from extproc.settings import Settings
@@ -56,7 +56,7 @@ def connection_manager(settings: Settings) -> HttpConnectionManager:
         # Fact 4: only here, before the first route is chosen. Removed by a filter, a forged header would still
         # steer every request for which the processor is away.
         early_header_mutation_extensions=[_unforgeable()],
-        http_filters=[filters.processor(settings), filters.router()],
+        http_filters=filters.http_filters(settings),
         route_config=route_configuration(settings),
         access_log=access_logs(envoy),
         local_reply_config=local_reply.unavailable(),
@@ -87,7 +87,13 @@ def connection_manager(settings: Settings) -> HttpConnectionManager:
 
 
 def _unforgeable() -> TypedExtensionConfig:
+    """Clients steer neither us nor Envoy.
+
+    Envoy takes clients with private addresses, which is all of a company, for its own: `x-envoy-retry-on` would
+    have their pushes sent twice, `x-envoy-max-retries` would turn the primary's 404 into a 503.
+    """
+    ours = [remove(name) for name in (GEO_ROUTE, GEO_REASON, GEO_SITE)]
     return TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation",
-        typed_config=Any.pack(HeaderMutation(mutations=[remove(name) for name in (GEO_ROUTE, GEO_REASON, GEO_SITE)])),
+        typed_config=Any.pack(HeaderMutation(mutations=[*ours, remove_all("x-envoy-")])),
     )

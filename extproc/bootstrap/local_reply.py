@@ -24,6 +24,8 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 
 from extproc.bootstrap.header import overwrite
 
+UNREACHABLE = "no registry could be reached"
+
 
 def unavailable() -> LocalReplyConfig:
     """Every answer of 500 and more that Envoy makes up: no site could be reached, or none in time.
@@ -43,7 +45,7 @@ def unavailable() -> LocalReplyConfig:
                 ),
                 body_format_override=SubstitutionFormatString(
                     text_format_source=DataSource(
-                        inline_string=_document("UNAVAILABLE", "no registry could be reached", "%RESPONSE_FLAGS%")
+                        inline_string=_document("UNAVAILABLE", UNREACHABLE, "%RESPONSE_FLAGS%")
                     ),
                     content_type="application/json",
                 ),

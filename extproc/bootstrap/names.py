@@ -16,9 +16,7 @@ ISSUER: Final = "issuer"
 GEO_ROUTE: Final = "x-geo-route"
 """Set by the processor: `secondary` or `primary`. A request without it was seen by no processor."""
 GEO_REASON: Final = "x-geo-reason"
-GEO_SITE: Final = "x-geo-site"GEO_ANSWER: Final = "x-geo-answer"
-"""Inside Envoy only: site and status of an answer on the secondary-first route, as in `secondary 404`."""
-
+GEO_SITE: Final = "x-geo-site"
 GEO_METADATA: Final = "geo"
 """Namespace of endpoint metadata; its `site` reaches response headers, the access log and the processor."""
 

@@ -12,8 +12,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
 from envoy_data_plane.envoy.extensions.retry.priority.previous_priorities.v3 import PreviousPrioritiesConfig
 from envoy_data_plane.google.protobuf import Any
 
-from extproc.bootstrap import match
-from extproc.bootstrap.names import GEO_ANSWER, SECONDARY, seconds
+from extproc.bootstrap.names import seconds
 from extproc.settings import Envoy
 
 FALL_BACK_STATUSES = (401, 403, 404, 429, 500, 502, 503, 504)
@@ -24,17 +23,13 @@ def fall_back(envoy: Envoy) -> RetryPolicy:
     """From the secondary to the primary.
 
     Fact 2: exactly one try per cluster. With one more, a 404 of the primary becomes a 503.
-
-    Statuses count only in an answer of the secondary (`protocol.secondary_first`). With `retriable-status-codes`
-    a 404 of the primary was thrown away, too, while the hedged attempt at a silent secondary was still open; and
-    with the secondary ejected the primary was asked twice.
     """
     policy = RetryPolicy(
-        retry_on="retriable-headers,connect-failure,refused-stream,reset",
+        retry_on="retriable-status-codes,connect-failure,refused-stream,reset",
         num_retries=1,
         # Bounds the wait for headers only; a body takes its time.
         per_try_timeout=seconds(envoy.per_try_timeout),
-        retriable_headers=[match.matches(GEO_ANSWER, f"{SECONDARY} (?:{_alternatives(FALL_BACK_STATUSES)})")],
+        retriable_status_codes=list(FALL_BACK_STATUSES),
         retry_back_off=_at_once(),
     )
     if envoy.fallback == "priorities":
@@ -49,10 +44,6 @@ def fall_back(envoy: Envoy) -> RetryPolicy:
 def again() -> RetryPolicy:
     """A read at the primary that got no answer at all, as when a kept connection was closed meanwhile."""
     return RetryPolicy(retry_on="connect-failure,refused-stream,reset", num_retries=1, retry_back_off=_at_once())
-
-
-def _alternatives(statuses: tuple[int, ...]) -> str:
-    return "|".join(str(status) for status in statuses)
 
 
 def _at_once() -> RetryPolicyRetryBackOff:

@@ -71,7 +71,7 @@ def route_configuration(settings: Settings) -> RouteConfiguration:
                 ],
                 # A site that sends these headers must not pass for us; what is removed goes before what is added.
                 response_headers_to_remove=[GEO_SITE, GEO_REASON],
-                response_headers_to_add=_explanation() if settings.envoy.response_headers else [],
+                response_headers_to_add=_explanation(settings),
             )
         ],
         # Otherwise the virtual host would remove what a route adds.
@@ -79,12 +79,15 @@ def route_configuration(settings: Settings) -> RouteConfiguration:
     )
 
 
-def _explanation() -> list[HeaderValueOption]:
-    """Fact 7: the endpoint that answered, also after a fallback. An empty value leaves the header out."""
-    return [
-        overwrite(GEO_SITE, f"%UPSTREAM_METADATA({GEO_METADATA}:site)%"),
-        overwrite(GEO_REASON, f"%REQ({GEO_REASON})%"),
-    ]
+def _explanation(settings: Settings) -> list[HeaderValueOption]:
+    """Fact 7: the endpoint that answered, also after a fallback. An empty value leaves the header out.
+
+    The site is always written down, for `unserved` needs it; a filter takes it away again where it is not wanted.
+    """
+    explanation = [overwrite(GEO_SITE, f"%UPSTREAM_METADATA({GEO_METADATA}:site)%")]
+    if settings.envoy.response_headers:
+        explanation.append(overwrite(GEO_REASON, f"%REQ({GEO_REASON})%"))
+    return explanation
 
 
 def _issuer(settings: Settings) -> list[Route]:

@@ -69,9 +69,11 @@ class Upstream:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("user-agent") == "Envoy/HC":
             return web.Response(status=self.health)
-        body = await request.read()
+        body = 0
+        async for chunk in request.content.iter_any():
+            body += len(chunk)
         target = request.raw_path
-        self.seen.append(Seen(request.method, target, CIMultiDictProxy(CIMultiDict(request.headers)), len(body)))
+        self.seen.append(Seen(request.method, target, CIMultiDictProxy(CIMultiDict(request.headers)), body))
         if self.answer is not None:
             return await self.answer(request)
         return web.Response(text=self.name)

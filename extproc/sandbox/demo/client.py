@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import time
@@ -79,9 +80,9 @@ class Client:
 
     async def log_in(self, scope: str) -> Answer:
         """Ask the issuer for a token of `scope`, and keep it. Raises StepFailed when it gives none."""
-        credentials = aiohttp.BasicAuth(self._user, self._user).encode()
+        credentials = base64.b64encode(f"{self._user}:{self._user}".encode()).decode()
         url = URL(self._auth_url).with_query(service=SERVICE, scope=scope)
-        answer = await self._ask("GET", url, "/jwt/auth", {"Authorization": credentials})
+        answer = await self._ask("GET", url, "/jwt/auth", {"Authorization": f"Basic {credentials}"})
         if answer.status != 200:
             raise StepFailed(f"the issuer answered {answer.status} to {self._user}")
         self._tokens[scope] = str(_json(answer.body)["token"])

@@ -17,18 +17,23 @@ from extproc.sandbox.demo.stage import Chapter, Step
 from extproc.sandbox.demo.step import Outcome
 
 WIDTH: Final = 120
+"""Of a terminal that shows all columns; in a narrower one the request goes below."""
+
 _COLUMNS: Final = (("", 1), ("step", 38), ("request", 34), ("status", 6), ("site", 9), ("reason", 20), ("ms", 6))
+_BELOW: Final = "request"
 _SITES: Final = {"primary": "yellow", "secondary": "green"}
 _BAR: Final = 50
 
 
 class Story:
-    """Prints to `console`; its width is at least what the columns need where it is no terminal."""
+    """Prints to `console`; where that is no terminal, all columns are shown."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
         if not self._console.is_terminal:
             self._console.width = max(self._console.width, WIDTH)
+        wide = self._console.width >= WIDTH
+        self._columns = [(title, width) for title, width in _COLUMNS if wide or title != _BELOW]
         self._chapter = ""
         self._waiting: Status | None = None
 
@@ -38,7 +43,7 @@ class Story:
     def begin(self, chapter: Chapter, step: Step) -> None:
         self._stop_waiting()
         if not self._chapter:
-            self._row([Text(title, "bold") for title, _ in _COLUMNS])
+            self._row({title: Text(title, "bold") for title, _ in self._columns})
         if chapter.title != self._chapter:
             self._chapter = chapter.title
             self._console.print(Text(f"\n{chapter.title}", "bold cyan"))
@@ -46,20 +51,23 @@ class Story:
 
     def end(self, outcome: Outcome) -> None:
         self._stop_waiting()
-        seen = outcome.seen
+        seen, request = outcome.seen, Text(_shortened(outcome.seen.request), "dim")
         self._row(
-            [
-                Text("✓", "green") if outcome.ok else Text("✗", "bold red"),
-                Text(outcome.title),
-                Text(_shortened(seen.request), "dim"),
-                Text(str(seen.status or "")),
-                Text(seen.site, _SITES.get(seen.site, "")),
-                Text(seen.reason),
-                Text(f"{seen.milliseconds:.0f}"),
-            ]
+            {
+                "": Text("✓", "green") if outcome.ok else Text("✗", "bold red"),
+                "step": Text(outcome.title),
+                _BELOW: request,
+                "status": Text(str(seen.status or "")),
+                "site": Text(seen.site, _SITES.get(seen.site, "")),
+                "reason": Text(seen.reason),
+                "ms": Text(f"{seen.milliseconds:.0f}"),
+            }
         )
-        if seen.note:
-            self._console.print(Text(f"    {seen.note}", "dim italic"))
+        below = [Text(seen.note, "dim italic")] if seen.note else []
+        if len(self._columns) < len(_COLUMNS) and seen.request:
+            below.insert(0, request)
+        if below:
+            self._console.print(Text("    ") + Text(": ", "dim").join(below))
         for problem in outcome.problems:
             self._console.print(Text(f"    ✗ {problem}", "bold red"))
 
@@ -78,11 +86,11 @@ class Story:
             bar = "█" * max(1, round(_BAR * took / longest))
             self._console.print(Text.assemble(f"  {label:{label_width}}  ", (bar, "cyan"), f" {took:.0f}"))
 
-    def _row(self, cells: list[Text]) -> None:
+    def _row(self, cells: dict[str, Text]) -> None:
         row = Table(show_header=False, box=None, padding=(0, 1, 0, 0), pad_edge=False)
-        for title, width in _COLUMNS:
+        for title, width in self._columns:
             row.add_column(width=width, justify="right" if title == "ms" else "left", overflow="fold")
-        row.add_row(*cells)
+        row.add_row(*(cells[title] for title, _ in self._columns))
         self._console.print(row)
 
     def _wait(self, message: str) -> None:

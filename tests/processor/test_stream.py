@@ -1,0 +1,120 @@
+"""The driver with a real router: messages as Envoy writes them in, replies as it reads them out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from extproc.auth.challenge import Challenge
+from extproc.evidence.backlog import Backlog
+from extproc.evidence.memory import MemoryStore
+from extproc.oci.reference import Digest
+from extproc.processor.codec import OtherPhase, WireError, encode_continue
+from extproc.processor.exchange import ProtocolError
+from extproc.processor.stream import Stream
+from extproc.routing.policy import Policy
+from extproc.routing.reason import Reason
+from extproc.routing.router import Routed, Router
+from tests.support.clock import Clock
+from tests.support.heads import EVERY_TYPE, INDEX
+from tests.support.messages import PRIMARY, Reply, request_head, response_head
+
+DIGEST = Digest("sha256:" + "a" * 64)
+TAG_PATH = "/v2/g/app/manifests/latest"
+
+
+@dataclass
+class Recorder:
+    """Remembers what it was told."""
+
+    decisions: list[tuple[Routed, int, str]] = field(default_factory=list)
+
+    def decided(self, routed: Routed, started_ns: int, traceparent: str) -> None:
+        self.decisions.append((routed, started_ns, traceparent))
+
+
+@dataclass
+class Worker:
+    recorder: Recorder = field(default_factory=Recorder)
+
+    def __post_init__(self) -> None:
+        store = MemoryStore(absent_ttl=5, clock=Clock())
+        self.router = Router(
+            verifier=None, facts=store, writes=Backlog(store), policy=Policy(), now=Clock(1_800_000_000)
+        )
+
+    def stream(self, traceparent: str = "") -> Stream:
+        return Stream(self.router, Challenge("https://issuer/", "registry"), self.recorder, traceparent)
+
+    async def exchange(self, method: str, path: str, *answer: bytes) -> Reply:
+        """A whole exchange; the reply to the request's head."""
+        stream = self.stream()
+        reply = Reply.of(await stream.receive(request_head(method, path, ("accept", EVERY_TYPE[0]))))
+        if reply.observes:
+            for message in answer:
+                assert await stream.receive(message) == encode_continue(OtherPhase.RESPONSE_HEADERS)
+        return reply
+
+
+ANSWER = response_head(200, ("docker-content-digest", DIGEST), ("content-type", INDEX), site=PRIMARY)
+
+
+async def test_a_tag_that_was_read_is_pinned() -> None:
+    worker = Worker()
+    first = await worker.exchange("GET", TAG_PATH, ANSWER)
+    assert first.set_headers == {"x-geo-route": "primary", "x-geo-reason": "tag-unverified"}
+    second = await worker.exchange("GET", TAG_PATH + "?ns=x")
+    assert second.set_headers == {
+        "x-geo-route": "secondary",
+        "x-geo-reason": "tag-verified",
+        ":path": f"/v2/g/app/manifests/{DIGEST}?ns=x",
+    }
+
+
+async def test_a_write_is_seen_by_the_next_read() -> None:
+    worker = Worker()
+    await worker.exchange("GET", TAG_PATH, ANSWER)
+    put = await worker.exchange("PUT", TAG_PATH, response_head(201, site=PRIMARY))
+    assert put.set_headers["x-geo-reason"] == "write"
+    assert put.observes
+    after = await worker.exchange("GET", TAG_PATH, ANSWER)
+    assert after.set_headers["x-geo-reason"] == "tag-unverified"
+
+
+async def test_each_decision_is_recorded_once() -> None:
+    worker = Worker()
+    parent = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
+    stream = worker.stream(parent)
+    before = time.time_ns()
+    await stream.receive(request_head("GET", TAG_PATH, ("accept", EVERY_TYPE[0])))
+    await stream.receive(ANSWER)
+    ((routed, started, traceparent),) = worker.recorder.decisions
+    assert routed.decision.reason is Reason.TAG_UNVERIFIED
+    assert before <= started <= time.time_ns()
+    assert traceparent == parent
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        pytest.param(b"\xff", WireError, id="not a message"),
+        pytest.param(response_head(200), ProtocolError, id="an answer before the request"),
+    ],
+)
+async def test_what_is_refused_is_not_recorded(message: bytes, error: type[Exception]) -> None:
+    worker = Worker()
+    with pytest.raises(error):
+        await worker.stream().receive(message)
+    assert worker.recorder.decisions == []
+
+
+async def test_streams_share_nothing_but_the_router() -> None:
+    worker = Worker()
+    one, other = worker.stream(), worker.stream()
+    await one.receive(request_head("GET", TAG_PATH))
+    with pytest.raises(ProtocolError):
+        await other.receive(response_head(200))
+    await other.receive(request_head("GET", TAG_PATH))
+    assert len(worker.recorder.decisions) == 2

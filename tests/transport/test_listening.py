@@ -1,0 +1,140 @@
+"""The socket's file and the port: what is refused, replaced and left alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from extproc.transport.listening import ListenError, SocketFile, try_port
+from tests.support.ports import free_port
+
+
+def listening(path: Path) -> socket.socket:
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(os.fspath(path))
+    server.listen(1)
+    return server
+
+
+def published(path: Path) -> tuple[SocketFile, socket.socket]:
+    file = SocketFile(path)
+    file.claim()
+    server = listening(file.binding)
+    file.publish()
+    return file, server
+
+
+def test_the_socket_appears_when_it_serves_and_goes_with_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "run" / "w.sock"
+    file, server = published(path)
+    with server:
+        assert path.is_socket()
+        assert list(path.parent.iterdir()) == [path]
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+        file.withdraw()
+        assert list(path.parent.iterdir()) == []
+        file.withdraw()
+
+
+def test_the_socket_of_a_killed_process_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "w.sock"
+    listening(path).close()
+    assert path.exists()
+    _, server = published(path)
+    with server, socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(os.fspath(path))
+
+
+def test_a_successor_keeps_its_socket_when_the_old_owner_ends(tmp_path: Path) -> None:
+    path = tmp_path / "w.sock"
+    old, server = published(path)
+    server.close()
+    _, successor = published(path)
+    with successor:
+        old.withdraw()
+        assert path.is_socket()
+
+
+def test_a_socket_that_answers_is_not_taken_even_with_a_full_queue(tmp_path: Path) -> None:
+    path = tmp_path / "w.sock"
+    with listening(path), socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
+        for _ in range(2):
+            with pytest.raises(
+                ListenError, match=f"cannot listen on unix:{path}: another process serves there; free"
+            ):
+                SocketFile(path).claim()
+        for peer in (one, two):
+            peer.setblocking(False)
+            peer.connect_ex(os.fspath(path))
+        with pytest.raises(ListenError, match="another process serves there"):
+            SocketFile(path).claim()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_no_socket_is_left_alone(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "w.sock"
+    if kind == "file":
+        path.write_text("precious")
+    else:
+        path.mkdir()
+    with pytest.raises(ListenError, match=f"cannot listen on unix:{path}: something is there and is no socket; free"):
+        SocketFile(path).claim()
+    assert path.exists()
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(ListenError, match=r"run/w\.sock: .+; make server\.socket_dir a folder that this user may"):
+        SocketFile(tmp_path / "run" / "w.sock").claim()
+
+
+def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may write everywhere, so the question is answered here.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ListenError, match="Permission denied; make server.socket_dir a folder"):
+        SocketFile(tmp_path / "w.sock").claim()
+
+
+def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
+    with pytest.raises(ListenError, match="at most 107 bytes; choose a shorter server.socket_dir"):
+        SocketFile(tmp_path / ("d" * 100) / "w.sock").claim()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_socket_that_was_never_bound_is_not_published(tmp_path: Path) -> None:
+    with pytest.raises(ListenError, match="No such file or directory; free it"):
+        SocketFile(tmp_path / "w.sock").publish()
+
+
+async def test_a_free_port_may_be_tried_again_and_again() -> None:
+    port = free_port()
+    for _ in range(2):
+        await try_port(f"127.0.0.1:{port}")
+
+
+async def test_a_taken_port() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(
+            ListenError, match=f"cannot listen on {address}: Address already in use; free it or change"
+        ):
+            await try_port(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        pytest.param("192.0.2.1:9000", "Cannot assign requested address", id="not of this machine"),
+        pytest.param("no.such.host.invalid:9000", ".+", id="no such name"),
+    ],
+)
+async def test_an_address_that_is_not_ours(address: str, reason: str) -> None:
+    with pytest.raises(
+        ListenError, match=f"cannot listen on {address}: {reason}; free it or change the server table"
+    ):
+        await try_port(address)
