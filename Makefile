@@ -6,18 +6,13 @@ PYTHON ?= python3
 
 .DEFAULT_GOAL := help
 
-$(VENV)/.ready: pyproject.toml constraints.txt .ci/debian
-	PYTHON=$(PYTHON) .ci/debian
-	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@touch $@
-
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 .PHONY: setup
-setup: $(VENV)/.ready ## virtual environment and Debian packages
+setup: ## virtual environment and Debian packages
+	@PYTHON=$(PYTHON) .ci/setup
 
 .PHONY: demo
 demo: setup ## two registries, Envoy and the processor: the whole story, step by step
@@ -33,3 +28,25 @@ check: setup ## lint, format, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+.PHONY: test-load
+test-load: setup ## the end-to-end promises at full length: 1,000 rounds, 5,000 requests a fault, 2 GiB
+	GEO_TEST_ROUNDS=1000 GEO_TEST_FAULT_REQUESTS=5000 GEO_TEST_BLOB_BYTES=2147483648 \
+		$(BIN)/pytest -v tests/e2e
+
+.PHONY: test-bare
+test-bare: ## demo and tests in a bare Debian 12 chroot (root, debootstrap)
+	.ci/bare
+
+.PHONY: coverage
+coverage: setup ## branch coverage of the decision core, parser and auth: must be complete
+	$(BIN)/pytest tests/oci tests/auth tests/routing \
+		--cov=extproc.oci --cov=extproc.auth --cov=extproc.routing --cov-branch --cov-report=term-missing --cov-fail-under=100
+
+.PHONY: protos
+protos: setup ## regenerate the wire messages from protos/
+	$(BIN)/python protos/generate
+
+.PHONY: envoy-config
+envoy-config: setup ## regenerate envoy/bootstrap.yaml from envoy/example.toml
+	$(BIN)/geo-extproc envoy-config --config envoy/example.toml --write envoy/bootstrap.yaml

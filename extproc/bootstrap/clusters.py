@@ -34,6 +34,9 @@ from extproc.bootstrap.names import (
 from extproc.settings import Settings, Site
 
 
+UNCOUNTED = 2**32 - 1
+
+
 def clusters(settings: Settings) -> list[Cluster]:
     sites = settings.sites
     found = [_primary(settings)]
@@ -75,7 +78,7 @@ def _composite(settings: Settings) -> Cluster:
                 ClusterConfig(clusters=[ClusterConfigClusterEntry(name=name) for name in (SECONDARY, PRIMARY)])
             ),
         ),
-        # Retries are counted here, and Envoy allows three at once: then a 404 of the secondary gets through.
+        # Retries are counted here, not at the clusters that serve them.
         circuit_breakers=_breakers(settings.envoy.max_connections),
         typed_extension_protocol_options=protocol.http1(),
     )
@@ -174,10 +177,15 @@ def _admin(settings: Settings) -> Cluster:
 
 
 def _breakers(limit: int) -> CircuitBreakers:
+    """Limits of connections and requests; retries are requests, and have no limit of their own.
+
+    Envoy allows three at once. Where they run out, a fallback does not fail: the secondary's 404 is the answer
+    (fact 2). Where requests run out it is a 503.
+    """
     return CircuitBreakers(
         thresholds=[
             CircuitBreakersThresholds(
-                max_connections=limit, max_pending_requests=limit, max_requests=limit, max_retries=limit
+                max_connections=limit, max_pending_requests=limit, max_requests=limit, max_retries=UNCOUNTED
             )
         ]
     )

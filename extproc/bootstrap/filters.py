@@ -35,8 +35,10 @@ RESPONSE_HEADERS = (":status", "docker-content-digest", "content-type", "locatio
 
 
 def http_filters(settings: Settings) -> list[HttpFilter]:
-    hide = [] if settings.envoy.response_headers else [unserved.without_site()]
-    return [*hide, unserved.never_refused_by_the_secondary(), processor(settings), router()]
+    envoy = settings.envoy
+    if envoy.fallback == "priorities":
+        return [unserved.unavailable_instead(show_site=envoy.response_headers), processor(settings), router()]
+    return [processor(settings), router()]
 
 
 def processor(settings: Settings) -> HttpFilter:

@@ -75,19 +75,17 @@ def _lb_config(*, panic_below: float) -> ClusterCommonLbConfig:
 def outliers(*, eject_all: bool) -> OutlierDetection:
     """Ejects an endpoint that fails requests in a row although its health check succeeds.
 
-    Only what a registry never means as an answer counts: gateway errors, and connections that failed or gave
-    no headers in time. A 500 about one broken manifest says nothing of the site.
+    Only what a registry never means as an answer counts: gateway errors, connections that failed or broke, no
+    headers in time. A 500 about one broken manifest says nothing of the site. Local and remote failures are
+    not counted apart: then each successful connect sets the count of broken answers to zero, and a site that
+    accepts connections is never ejected.
     """
     return OutlierDetection(
-        split_external_local_origin_errors=True,
         consecutive_gateway_failure=5,
         enforcing_consecutive_gateway_failure=100,
-        consecutive_local_origin_failure=5,
-        enforcing_consecutive_local_origin_failure=100,
         enforcing_consecutive_5xx=0,
         # Statistics over a handful of endpoints mislead.
         enforcing_success_rate=0,
-        enforcing_local_origin_success_rate=0,
         interval=timedelta(seconds=1),
         base_ejection_time=timedelta(seconds=5),
         max_ejection_time=timedelta(seconds=60),

@@ -45,7 +45,7 @@ def unavailable() -> LocalReplyConfig:
                 ),
                 body_format_override=SubstitutionFormatString(
                     text_format_source=DataSource(
-                        inline_string=_document("UNAVAILABLE", UNREACHABLE, "%RESPONSE_FLAGS%")
+                        inline_string=document("UNAVAILABLE", UNREACHABLE, "%RESPONSE_FLAGS%")
                     ),
                     content_type="application/json",
                 ),
@@ -60,7 +60,7 @@ def name_invalid() -> DirectResponseAction:
     return DirectResponseAction(
         status=400,
         body=DataSource(
-            inline_string=_document("NAME_INVALID", "the path of a write must be in its canonical form", None)
+            inline_string=document("NAME_INVALID", "the path of a write must be in its canonical form", None)
         ),
     )
 
@@ -69,5 +69,5 @@ def api_version() -> HeaderValueOption:
     return overwrite("docker-distribution-api-version", "registry/2.0")
 
 
-def _document(code: str, message: str, detail: str | None) -> str:
+def document(code: str, message: str, detail: str | None) -> str:
     return json.dumps({"errors": [{"code": code, "message": message, "detail": detail}]}) + "\n"

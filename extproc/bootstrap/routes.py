@@ -82,12 +82,12 @@ def route_configuration(settings: Settings) -> RouteConfiguration:
 def _explanation(settings: Settings) -> list[HeaderValueOption]:
     """Fact 7: the endpoint that answered, also after a fallback. An empty value leaves the header out.
 
-    The site is always written down, for `unserved` needs it; a filter takes it away again where it is not wanted.
+    In an answer that Envoy makes up, the site is the one tried last. `unserved` reads it, and hides it if need be.
     """
-    explanation = [overwrite(GEO_SITE, f"%UPSTREAM_METADATA({GEO_METADATA}:site)%")]
+    site = overwrite(GEO_SITE, f"%UPSTREAM_METADATA({GEO_METADATA}:site)%")
     if settings.envoy.response_headers:
-        explanation.append(overwrite(GEO_REASON, f"%REQ({GEO_REASON})%"))
-    return explanation
+        return [site, overwrite(GEO_REASON, f"%REQ({GEO_REASON})%")]
+    return [site] if settings.envoy.fallback == "priorities" else []
 
 
 def _issuer(settings: Settings) -> list[Route]:

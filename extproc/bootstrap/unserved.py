@@ -1,94 +1,52 @@
 """What the secondary refused and no primary could be asked about: 503, never the secondary's 404 (P5).
 
-The second try goes nowhere else where the primary's name does not resolve (with `fallback = "priorities"` it then
-goes to the secondary again), or where more fallbacks are under way than `max_connections`. What the secondary
-says then is not known to be true. The body is `local_reply.unavailable`'s, as for every 503 of Envoy's own.
+With `fallback = "priorities"` the second try goes to the secondary again while the primary's name does not resolve;
+what it says then is not known to be true. The composite cluster answers 503 by itself.
 """
 
 from __future__ import annotations
 
-from envoy_data_plane.envoy.extensions.filters.http.custom_response.v3 import CustomResponse
-from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import HeaderMutation, Mutations
-from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
-from envoy_data_plane.envoy.extensions.http.custom_response.local_response_policy.v3 import LocalResponsePolicy
-from envoy_data_plane.envoy.type.matcher.v3 import (
-    HttpResponseHeaderMatchInput,
-    HttpResponseStatusCodeMatchInput,
-)
-from envoy_data_plane.google.protobuf import Any
-from envoy_data_plane.xds.core.v3 import TypedExtensionConfig
-from envoy_data_plane.xds.type.matcher.v3 import (
-    Matcher,
-    MatcherMatcherList,
-    MatcherMatcherListFieldMatcher,
-    MatcherMatcherListPredicate,
-    MatcherMatcherListPredicatePredicateList,
-    MatcherMatcherListPredicateSinglePredicate,
-    MatcherOnMatch,
-    RegexMatcher,
-    RegexMatcherGoogleRe2,
-    StringMatcher,
-)
+import json
 
-from extproc.bootstrap.header import remove
+from envoy_data_plane.envoy.config.core.v3 import DataSource
+from envoy_data_plane.envoy.extensions.filters.http.lua.v3 import Lua
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.google.protobuf import Any
+
+from extproc.bootstrap import local_reply
 from extproc.bootstrap.names import GEO_SITE, SECONDARY
 
-REFUSALS = "401|403|404|429"
+_SCRIPT = """\
+local refusals = {["401"] = true, ["403"] = true, ["404"] = true, ["429"] = true}
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  if headers:get("%(header)s") == "%(secondary)s" and refusals[headers:get(":status")] then
+    headers:replace(":status", "503")
+    headers:replace("content-type", "application/json")
+    headers:remove("www-authenticate")
+    headers:remove("docker-content-digest")
+    local body = handle:body()
+    if body then
+      body:setBytes(%(body)s)
+    end
+  end
+%(hide)send
+"""
 
 
-def never_refused_by_the_secondary() -> HttpFilter:
-    by_secondary = _predicate(
-        "site", HttpResponseHeaderMatchInput(header_name=GEO_SITE), StringMatcher(exact=SECONDARY)
-    )
-    refused = _predicate(
-        "status",
-        HttpResponseStatusCodeMatchInput(),
-        StringMatcher(safe_regex=RegexMatcher(google_re2=RegexMatcherGoogleRe2(), regex=REFUSALS)),
-    )
-    return HttpFilter(
-        name="envoy.filters.http.custom_response",
-        typed_config=Any.pack(
-            CustomResponse(
-                custom_response_matcher=Matcher(
-                    matcher_list=MatcherMatcherList(
-                        matchers=[
-                            MatcherMatcherListFieldMatcher(
-                                predicate=MatcherMatcherListPredicate(
-                                    and_matcher=MatcherMatcherListPredicatePredicateList(
-                                        predicate=[by_secondary, refused]
-                                    )
-                                ),
-                                on_match=MatcherOnMatch(
-                                    action=TypedExtensionConfig(
-                                        name="unavailable",
-                                        typed_config=Any.pack(LocalResponsePolicy(status_code=503)),
-                                    )
-                                ),
-                            )
-                        ]
-                    )
-                )
-            )
-        ),
-    )
+def unavailable_instead(*, show_site: bool) -> HttpFilter:
+    """Reads the header that names the site, and takes it away where `envoy.response_headers` is off.
 
-
-def without_site() -> HttpFilter:
-    """Takes the header away that the filter above reads, where `envoy.response_headers` is off.
-
-    Envoy does not show this filter the 503 that the other one makes: that one still carries the header.
+    Lua and not Envoy's custom_response filter, whose API Envoy calls work in progress.
     """
+    script = _SCRIPT % {
+        "header": GEO_SITE,
+        "secondary": SECONDARY,
+        "body": json.dumps(local_reply.document("UNAVAILABLE", local_reply.UNREACHABLE, None)),
+        "hide": "" if show_site else f'  headers:remove("{GEO_SITE}")\n',
+    }
     return HttpFilter(
-        name="envoy.filters.http.header_mutation",
-        typed_config=Any.pack(HeaderMutation(mutations=Mutations(response_mutations=[remove(GEO_SITE)]))),
-    )
-
-
-def _predicate(
-    name: str, input_: HttpResponseHeaderMatchInput | HttpResponseStatusCodeMatchInput, value: StringMatcher
-) -> MatcherMatcherListPredicate:
-    return MatcherMatcherListPredicate(
-        single_predicate=MatcherMatcherListPredicateSinglePredicate(
-            input=TypedExtensionConfig(name=name, typed_config=Any.pack(input_)), value_match=value
-        )
+        name="envoy.filters.http.lua",
+        typed_config=Any.pack(Lua(default_source_code=DataSource(inline_string=script))),
     )

@@ -21,6 +21,7 @@ WIDTH: Final = 120
 
 _COLUMNS: Final = (("", 1), ("step", 38), ("request", 34), ("status", 6), ("site", 9), ("reason", 20), ("ms", 6))
 _BELOW: Final = "request"
+_NARROW: Final = tuple((title, min(width, 31)) for title, width in _COLUMNS if title != _BELOW)
 _SITES: Final = {"primary": "yellow", "secondary": "green"}
 _BAR: Final = 50
 
@@ -33,7 +34,7 @@ class Story:
         if not self._console.is_terminal:
             self._console.width = max(self._console.width, WIDTH)
         wide = self._console.width >= WIDTH
-        self._columns = [(title, width) for title, width in _COLUMNS if wide or title != _BELOW]
+        self._columns = _COLUMNS if wide else _NARROW
         self._chapter = ""
         self._waiting: Status | None = None
 
@@ -64,7 +65,7 @@ class Story:
             }
         )
         below = [Text(seen.note, "dim italic")] if seen.note else []
-        if len(self._columns) < len(_COLUMNS) and seen.request:
+        if self._columns is _NARROW and seen.request:
             below.insert(0, request)
         if below:
             self._console.print(Text("    ") + Text(": ", "dim").join(below))
