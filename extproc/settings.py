@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -73,6 +73,10 @@ def _endpoint(value: Any) -> Any:
     return Endpoint.parse(value) if isinstance(value, str) else value
 
 
+Address = Annotated[Endpoint, BeforeValidator(_endpoint), NoDecode]
+"""An endpoint written as `host:port`, which in the environment is not JSON."""
+
+
 class Server(Section):
     """The processor itself."""
 
@@ -80,7 +84,7 @@ class Server(Section):
     """Worker processes, each with a socket of its own. More than one needs a shared store."""
     socket_dir: Path = Path("/run/geo-extproc")
     """Worker N listens on the Unix socket `worker-N.sock` in this directory (mode 0700)."""
-    address: Endpoint | None = None
+    address: Address | None = None
     """Instead of sockets: worker N listens on this host and port + N, in plain text. Loopback or mesh only."""
     max_concurrent_streams: Annotated[int, Field(ge=1)] = 1000
     """Exchanges at once in one worker; beyond it the request goes to the primary."""
@@ -88,8 +92,6 @@ class Server(Section):
     """On SIGTERM: how long a worker answers NOT_SERVING before it stops taking exchanges."""
     transport: Literal["grpcio"] = "grpcio"
     """What carries the streams of Envoy."""
-
-    _address = field_validator("address", mode="before")(_endpoint)
 
     @model_validator(mode="after")
     def _ports(self) -> Self:
@@ -106,10 +108,8 @@ class Server(Section):
 class Admin(Section):
     """HTTP for health, and for the copies of writes that no worker saw."""
 
-    address: Endpoint = Endpoint(host="127.0.0.1", port=9001)
+    address: Address = Endpoint(host="127.0.0.1", port=9001)
     """Envoy's copies come here too: reachable for it, and for nobody who must not make this site forget."""
-
-    _address = field_validator("address", mode="before")(_endpoint)
 
 
 class Auth(Section):
@@ -162,7 +162,7 @@ class Store(Section):
     """Where evidence is kept."""
 
     url: str = "memory://"
-    """memory:// (one process), redis://host:port/db, rediss://…"""
+    """memory:// (one process), redis://host:port/db, rediss://… or unix:///path."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")] = "geo"
     """Begins every key; one for each site that shares a Redis."""
     username: str = ""
@@ -260,9 +260,9 @@ class Sites(Section):
 class Envoy(Section):
     """What `geo-extproc envoy-config` renders."""
 
-    listen: Endpoint = Endpoint(host="0.0.0.0", port=5000)  # noqa: S104 - the public entry
+    listen: Address = Endpoint(host="0.0.0.0", port=5000)  # noqa: S104 - the public entry
     """Where clients come in: the unified URL leads here."""
-    admin: Endpoint = Endpoint(host="127.0.0.1", port=9901)
+    admin: Address = Endpoint(host="127.0.0.1", port=9901)
     """Envoy's own admin interface."""
     certificate: Path | None = None
     """PEM chain for TLS on the listener; plain HTTP when not given."""
@@ -290,8 +290,6 @@ class Envoy(Section):
     """File for the JSON access log; empty for none."""
     xff_num_trusted_hops: Annotated[int, Field(ge=0)] = 0
     """Proxies in front whose X-Forwarded-* headers are kept."""
-
-    _endpoints = field_validator("listen", "admin", mode="before")(_endpoint)
 
     @model_validator(mode="after")
     def _pair(self) -> Self:

@@ -33,7 +33,6 @@ from extproc.bootstrap.names import (
 )
 from extproc.settings import Settings, Site
 
-
 UNCOUNTED = 2**32 - 1
 
 

@@ -33,9 +33,7 @@ def write(folder: Path, *names: str) -> tuple[Path, Path]:
     chain, private = folder / f"{names[0]}.crt", folder / f"{names[0]}.key"
     chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return chain, private
 

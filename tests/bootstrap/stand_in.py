@@ -13,15 +13,15 @@ from ssl import SSLContext
 import grpc
 from aiohttp import web
 from betterproto2 import Message
-from envoy_data_plane.envoy.config.core.v3 import (
-    HeaderValue,
-    HeaderValueOption,
-    HeaderValueOptionHeaderAppendAction,
-)
 from multidict import CIMultiDict, CIMultiDictProxy
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # as in extproc.bootstrap
+    from envoy_data_plane.envoy.config.core.v3 import (
+        HeaderValue,
+        HeaderValueOption,
+        HeaderValueOptionHeaderAppendAction,
+    )
     from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
         ProcessingMode,
         ProcessingModeHeaderSendMode,
@@ -117,8 +117,12 @@ class Processor:
     """Ask for the response phase of each exchange."""
     requests: list[dict[str, str]] = field(default_factory=list)
     responses: list[ProcessingRequest] = field(default_factory=list)
+    servers: list[grpc.aio.Server] = field(default_factory=list)
     gate: asyncio.Event | None = None
     """When given, no answer before it is set."""
+
+    async def kill(self) -> None:
+        await self.servers.pop(0).stop(None)
 
     async def process(self, messages: AsyncIterator[bytes], _: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
         async for raw in messages:
@@ -158,8 +162,7 @@ def _headers(message: ProcessingRequest) -> dict[str, str]:
     assert message.request_headers is not None
     assert message.request_headers.headers is not None
     return {
-        header.key: header.raw_value.decode() or header.value
-        for header in message.request_headers.headers.headers
+        header.key: header.raw_value.decode() or header.value for header in message.request_headers.headers.headers
     }
 
 
@@ -167,7 +170,6 @@ def _headers(message: ProcessingRequest) -> dict[str, str]:
 async def processor(*sockets: Path, steer: str = "", reason: str = "a-reason") -> AsyncIterator[Processor]:
     """One worker on each of the sockets, which says SERVING and steers with `steer`; they share their notes."""
     stand_in = Processor({"x-geo-route": steer, "x-geo-reason": reason} if steer else {})
-    servers = []
     for socket in sockets:
         server = grpc.aio.server()
         server.add_generic_rpc_handlers(
@@ -183,11 +185,11 @@ async def processor(*sockets: Path, steer: str = "", reason: str = "a-reason") -
         )
         server.add_insecure_port(f"unix:{socket}")
         await server.start()
-        servers.append(server)
+        stand_in.servers.append(server)
     try:
         yield stand_in
     finally:
-        for server in servers:
+        for server in stand_in.servers:
             await server.stop(None)
 
 

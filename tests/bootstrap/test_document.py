@@ -64,9 +64,7 @@ def test_build_gives_the_typed_message(example: Settings) -> None:
 @pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
 @pytest.mark.parametrize("tcp", [True, False], ids=["tcp-workers", "socket-workers"])
 @pytest.mark.parametrize("issuer", [True, False], ids=["issuer", "no-issuer"])
-def test_envoy_takes_it_without_a_warning(
-    tmp_path: Path, fallback: Any, tls: bool, tcp: bool, issuer: bool
-) -> None:
+def test_envoy_takes_it_without_a_warning(tmp_path: Path, fallback: Any, tls: bool, tcp: bool, issuer: bool) -> None:
     certificate, key = certificates.write(tmp_path, "registry.example.com")
     scheme = "https" if tls else "http"
     settings = Settings(
@@ -160,7 +158,7 @@ def test_an_ejected_primary_is_still_tried(document: dict[str, Any]) -> None:
     assert primary["outlier_detection"]["max_ejection_percent"] == 50
     first = _named(document, "secondary_first")
     if "load_assignment" in first:
-        secondary, primary = first["load_assignment"]["endpoints"]
+        _, primary = first["load_assignment"]["endpoints"]
         assert primary["priority"] == 1
         assert primary["lb_endpoints"][0]["endpoint"]["health_check_config"]["disable_active_health_check"]
         assert "outlier_detection" not in first

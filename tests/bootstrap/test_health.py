@@ -17,9 +17,12 @@ pytestmark = pytest.mark.parametrize("fallback", ["composite", "priorities"])
 
 async def _healthy(edge: System, cluster: str, count: int) -> None:
     """Until Envoy counts so many healthy endpoints; its threads know a moment later."""
+    name = f"cluster.{cluster}.membership_healthy"
     async with asyncio.timeout(10):
-        name = f"cluster.{cluster}.membership_healthy"
-        while (await edge.envoy.stats(f"^{name}$")).get(name) != count:
+        while True:
+            stats = await edge.envoy.stats(f"^{name}$")
+            if stats[name] == count:
+                break
             await asyncio.sleep(0.02)
     await asyncio.sleep(0.1)
 

@@ -26,7 +26,7 @@ async def test_a_primary_without_an_address(tmp_path: Path, fallback: str, respo
         assert answered.status == 200
         assert answered.site == ("secondary" if response_headers else None)
         for status in (401, 403, 404, 429):
-            edge.secondary.answer = answers(status)
+            edge.secondary.answer = answers(status, text="refused")
             for method in ("GET", "HEAD"):
                 answered = await edge.ask(method, BLOB)
                 assert answered.status == 503

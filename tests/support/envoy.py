@@ -97,8 +97,8 @@ async def _ready(process: asyncio.subprocess.Process, admin_file: Path, log: Pat
     async with aiohttp.ClientSession() as session:
         while True:
             if process.returncode is not None:
-                raise RuntimeError(f"Envoy ended with {process.returncode}:\n{log.read_text()}")
-            address = admin_file.read_text() if admin_file.exists() else ""
+                raise RuntimeError(f"Envoy ended with {process.returncode}:\n{_text(log)}")
+            address = _text(admin_file)
             if address:
                 admin_url = f"http://{address}"
                 async with session.get(f"{admin_url}/ready") as response:
@@ -109,6 +109,10 @@ async def _ready(process: asyncio.subprocess.Process, admin_file: Path, log: Pat
                     listener = found["listener_statuses"][0]
                     return admin_url, listener["local_address"]["socket_address"]["port_value"]
             await asyncio.sleep(0.02)
+
+
+def _text(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -84,6 +84,7 @@ class Client:
         call = self.exchange()
         with suppress(grpc.aio.AioRpcError):
             await self.ask(call, message)
+            await call.done_writing()
         return await call.code(), await call.details()
 
 
@@ -196,10 +197,10 @@ async def test_drain_lets_running_streams_finish(address: str) -> None:
         await scripted.arrived.wait()
         await server.announce_drain()
         assert await client.health() == NOT_SERVING
-        assert await client.ask(client.exchange(), b"late") == b"<late"
+        late = client.exchange()
+        assert await client.ask(late, b"late") == b"<late"
+        await late.done_writing()
         stopping = asyncio.create_task(server.stop(grace=10))
-        # The listener is closed at once: whoever connects anew is refused.
-        await asyncio.sleep(0)
         scripted.release.set()
         assert await asyncio.wait_for(running.read(), 10) == b"<wait"
         await running.done_writing()

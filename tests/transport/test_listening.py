@@ -62,9 +62,7 @@ def test_a_socket_that_answers_is_not_taken_even_with_a_full_queue(tmp_path: Pat
     path = tmp_path / "w.sock"
     with listening(path), socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
         for _ in range(2):
-            with pytest.raises(
-                ListenError, match=f"cannot listen on unix:{path}: another process serves there; free"
-            ):
+            with pytest.raises(ListenError, match=f"cannot listen on unix:{path}: another process serves there; "):
                 SocketFile(path).claim()
         for peer in (one, two):
             peer.setblocking(False)
@@ -80,7 +78,7 @@ def test_what_is_no_socket_is_left_alone(tmp_path: Path, kind: str) -> None:
         path.write_text("precious")
     else:
         path.mkdir()
-    with pytest.raises(ListenError, match=f"cannot listen on unix:{path}: something is there and is no socket; free"):
+    with pytest.raises(ListenError, match=f"cannot listen on unix:{path}: something is there and is no socket; "):
         SocketFile(path).claim()
     assert path.exists()
 
@@ -94,12 +92,12 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root may write everywhere, so the question is answered here.
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(ListenError, match="Permission denied; make server.socket_dir a folder"):
+    with pytest.raises(ListenError, match=r"Permission denied; make server\.socket_dir a folder"):
         SocketFile(tmp_path / "w.sock").claim()
 
 
 def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
-    with pytest.raises(ListenError, match="at most 107 bytes; choose a shorter server.socket_dir"):
+    with pytest.raises(ListenError, match=r"at most 107 bytes; choose a shorter server\.socket_dir"):
         SocketFile(tmp_path / ("d" * 100) / "w.sock").claim()
     assert list(tmp_path.iterdir()) == []
 
@@ -120,9 +118,7 @@ async def test_a_taken_port() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(
-            ListenError, match=f"cannot listen on {address}: Address already in use; free it or change"
-        ):
+        with pytest.raises(ListenError, match=f"cannot listen on {address}: Address already in use; free it"):
             await try_port(address)
 
 
@@ -134,7 +130,5 @@ async def test_a_taken_port() -> None:
     ],
 )
 async def test_an_address_that_is_not_ours(address: str, reason: str) -> None:
-    with pytest.raises(
-        ListenError, match=f"cannot listen on {address}: {reason}; free it or change the server table"
-    ):
+    with pytest.raises(ListenError, match=f"cannot listen on {address}: {reason}; free it"):
         await try_port(address)

@@ -62,7 +62,12 @@ async def pushed_unseen(stage: Stage) -> Seen:
 
 async def forged_unseen(stage: Stage) -> Seen:
     answer = await stage.read(headers={"x-geo-route": "secondary"})
-    return seen(answer, note="the secondary has an older one", digest=stage.image.digest)
+    here = await stage.secondary.pull(NAME, "manifests", "latest")
+    old = stage.versions["v2"].digest
+    problems = (
+        () if here.digest == old else (f"the secondary has {here.digest or here.status}, so this shows nothing",)
+    )
+    return seen(answer, note="the secondary has an older one", problems=problems, digest=stage.image.digest)
 
 
 async def processor_back(stage: Stage) -> Seen:

@@ -1,0 +1,44 @@
+"""One JSON line a request, without anything secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.bootstrap.stand_in import answers
+from tests.bootstrap.system import system, until
+
+
+async def test_a_line_explains_a_request(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    async with system(tmp_path, steer="secondary", access_log=str(log)) as edge:
+        edge.secondary.answer = answers(404)
+        await edge.ask(
+            "GET",
+            "/v2/a/b/blobs/sha256:1?_state=signed",
+            headers={"authorization": "Bearer very-secret", "user-agent": "a client"},
+        )
+        await until(lambda: log.exists() and log.read_text().endswith("\n"))
+        text = log.read_text()
+    (line,) = text.splitlines()
+    said = json.loads(line)
+    assert "secret" not in text
+    assert "signed" not in text
+    assert said["path"] == "/v2/a/b/blobs/sha256:1"
+    assert (said["status"], said["site"], said["route"], said["reason"]) == (200, "primary", "secondary", "a-reason")
+    assert (said["method"], said["attempts"], said["bytes_sent"]) == ("GET", 2, len("primary"))
+    assert said["request_id"] == edge.primary.seen[0].headers["x-request-id"]
+
+
+async def test_standard_output(tmp_path: Path) -> None:
+    async with system(tmp_path) as edge:
+        await edge.ask("GET", "/v2/")
+        log = edge.envoy.log
+    assert json.loads(log.read_text().splitlines()[-1])["path"] == "/v2/"
+
+
+async def test_none(tmp_path: Path) -> None:
+    async with system(tmp_path, access_log="") as edge:
+        await edge.ask("GET", "/v2/")
+        log = edge.envoy.log
+    assert '"path"' not in log.read_text()

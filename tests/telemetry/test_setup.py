@@ -1,0 +1,91 @@
+"""The providers and the log, as the settings ask for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from opentelemetry import metrics, trace
+
+from extproc.telemetry.setup import build_telemetry, configure_log
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def test_none_exports_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry = build_telemetry("none", 1.0)
+    telemetry.meter.create_counter("c").add(1)
+    telemetry.tracer.start_span("s").end()
+    telemetry.close()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_console_writes_to_standard_error_at_the_latest_when_closed(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry = build_telemetry("console", 1.0)
+    telemetry.meter.create_counter("the-counter").add(1)
+    telemetry.tracer.start_span("the-span").end()
+    telemetry.close()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "the-span" in err
+    assert "the-counter" in err
+    assert '"service.name": "geo-extproc"' in err
+
+
+@pytest.mark.parametrize(("ratio", "sampled"), [(1.0, True), (0.0, False)])
+def test_trace_ratio(ratio: float, sampled: bool) -> None:
+    telemetry = build_telemetry("none", ratio)
+    assert telemetry.tracer.start_span("s").get_span_context().trace_flags.sampled is sampled
+    telemetry.close()
+
+
+def test_no_global_is_set() -> None:
+    before = trace.get_tracer_provider(), metrics.get_meter_provider()
+    build_telemetry("none", 1.0).close()
+    assert (trace.get_tracer_provider(), metrics.get_meter_provider()) == before
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_levels(capsys: pytest.CaptureFixture[str], level: str, shown: list[str]) -> None:
+    configure_log(level, "json")
+    log = structlog.get_logger()
+    for each in ("debug", "info", "warning", "error"):
+        getattr(log, each)("event", n=1)
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert [line["level"] for line in lines] == shown
+    assert all(line["event"] == "event" and line["n"] == 1 and line["timestamp"].endswith("Z") for line in lines)
+
+
+def test_a_fault_is_one_line_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_log("info", "json")
+    try:
+        int("broken")
+    except ValueError:
+        structlog.get_logger().exception("stream failed")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ValueError: invalid literal" in json.loads(line)["exception"]
+
+
+def test_text_is_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_log("info", "text")
+    structlog.get_logger().info("serving", worker=3)
+    err = capsys.readouterr().err
+    assert "serving" in err
+    assert "worker=3" in err
+    assert "\x1b" not in err
