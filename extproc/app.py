@@ -119,10 +119,13 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
 
 
 def build_store(settings: Settings) -> Store:
-    """The store that the settings name, unguarded. Raises StoreUnavailable for an unreadable secret."""
+    """The store that the settings name, unguarded. Raises StoreUnavailable for a bad URL or an unreadable secret."""
     if settings.store.url == "memory://":
         return MemoryStore(absent_ttl=settings.policy.absent_ttl, name_ttl=settings.store.name_ttl)
-    return connect(settings.store, absent_ttl=settings.policy.absent_ttl)
+    try:
+        return connect(settings.store, absent_ttl=settings.policy.absent_ttl)
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"the store cannot be used: {error}; correct the store table") from error
 
 
 def build_verifier(settings: Settings) -> TokenVerifier | None:

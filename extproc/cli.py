@@ -145,9 +145,9 @@ def explain_command(
     verifier = build_verifier(settings)
     bearer = sys.stdin.read().strip() if token == "-" else token  # noqa: S105 - not a password
     credential: Credential = Rejection.MISSING if anonymous and verifier is not None else None
-    if verifier is not None and bearer:
+    if verifier is not None and token:
         credential = verifier.verify((f"Bearer {bearer}",), time.time())
-    assumed = verifier is not None and not bearer and not anonymous
+    assumed = verifier is not None and not token and not anonymous
     found = asyncio.run(
         _with_store(
             settings,

@@ -12,7 +12,7 @@ from extproc.evidence.model import Evidence, Unavailable
 from extproc.evidence.store import Store, StoreUnavailable
 from extproc.oci.operation import Operation
 from extproc.oci.parse import parse_operation
-from extproc.oci.reference import Digest, Name, ReferenceInvalid, parse_reference
+from extproc.oci.reference import Digest, Name, ReferenceInvalid, Tag
 from extproc.routing.accept import LEASED_MEDIA_TYPES
 from extproc.routing.decision import Credential, Forward, Lookup, Refuse, admit, resolve
 from extproc.routing.policy import Policy
@@ -41,11 +41,10 @@ def request_of_reference(text: str) -> tuple[str, str]:
     first, slash, rest = text.partition("/")
     remainder = rest if slash and _HOST.fullmatch(first) else text
     name, at, digest = remainder.partition("@")
-    if at:
-        name = name.rpartition(":")[0] if ":" in name else name
-        return "GET", f"/v2/{Name(name)}/manifests/{Digest(digest)}"
-    name, _, tag = remainder.partition(":")
-    return "GET", f"/v2/{Name(name)}/manifests/{parse_reference(tag or 'latest')}"
+    name, colon, tag = name.partition(":")
+    named = Tag(tag if colon else "latest")
+    # With both the digest counts, as it does for clients; the tag must be one all the same.
+    return "GET", f"/v2/{Name(name)}/manifests/{Digest(digest) if at else named}"
 
 
 async def explain(

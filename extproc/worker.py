@@ -23,7 +23,7 @@ async def _run(config: Path, number: int) -> None:
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     # End of file on the pipe: the supervisor is gone, however it ended.
-    await serve_worker(Settings.load(config), number, _tell_ready, reader.read())
+    await serve_worker(Settings.load(config), number, _tell_ready, asyncio.create_task(reader.read()))
 
 
 def _tell_ready() -> None:

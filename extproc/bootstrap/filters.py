@@ -96,7 +96,7 @@ def _another_worker() -> RetryPolicy:
     """A worker killed between two health checks: open the stream at another one, not at it again (fact 10)."""
     return RetryPolicy(
         retry_on="connect-failure,refused-stream,reset,unavailable",
-        num_retries=1,
+        num_retries=2,
         retry_back_off=BackoffStrategy(
             base_interval=timedelta(milliseconds=1), max_interval=timedelta(milliseconds=10)
         ),
@@ -106,5 +106,7 @@ def _another_worker() -> RetryPolicy:
                 typed_config=Any.pack(PreviousHostsPredicate()),
             )
         ],
-        host_selection_retry_max_attempts=5,
+        # A dead worker has the fewest requests, so LEAST_REQUEST likes it best: with five draws one request of
+        # a hundred found no other.
+        host_selection_retry_max_attempts=50,
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation, HeaderMutationRemoveOnMatch
+from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation
 from envoy_data_plane.envoy.config.core.v3 import (
     HeaderValue,
     HeaderValueOption,
     HeaderValueOptionHeaderAppendAction,
 )
-from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
 
 def overwrite(name: str, value: str) -> HeaderValueOption:
@@ -28,7 +27,3 @@ def add_if_absent(name: str, value: str) -> HeaderValueOption:
 
 def remove(name: str) -> HeaderMutation:
     return HeaderMutation(remove=name)
-
-
-def remove_all(prefix: str) -> HeaderMutation:
-    return HeaderMutation(remove_on_match=HeaderMutationRemoveOnMatch(key_matcher=StringMatcher(prefix=prefix)))

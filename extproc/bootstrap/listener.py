@@ -22,7 +22,7 @@ from envoy_data_plane.google.protobuf import Any
 from extproc.bootstrap import filters, local_reply, tls
 from extproc.bootstrap.access_log import access_logs
 from extproc.bootstrap.endpoints import address
-from extproc.bootstrap.header import remove, remove_all
+from extproc.bootstrap.header import remove
 from extproc.bootstrap.names import BUFFER, GEO_REASON, GEO_ROUTE, GEO_SITE, UNBOUNDED, seconds
 from extproc.bootstrap.routes import route_configuration
 from extproc.settings import Settings
@@ -67,6 +67,8 @@ def connection_manager(settings: Settings) -> HttpConnectionManager:
         # X-Forwarded-For and -Proto become true, or are kept from that many proxies in front. A registry builds
         # `Location` from them (design 5, Uploads).
         use_remote_address=True,
+        # `internal_address_config` stays unset: given, even empty, it lets private addresses, which is all of a
+        # company, set x-envoy-retry-on and x-envoy-upstream-rq-timeout-ms. Unset, Envoy 1.40 strips them for all.
         xff_num_trusted_hops=envoy.xff_num_trusted_hops,
         server_header_transformation=HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
         stream_idle_timeout=seconds(envoy.idle_timeout),
@@ -87,13 +89,8 @@ def connection_manager(settings: Settings) -> HttpConnectionManager:
 
 
 def _unforgeable() -> TypedExtensionConfig:
-    """Clients steer neither us nor Envoy.
-
-    Envoy takes clients with private addresses, which is all of a company, for its own: `x-envoy-retry-on` would
-    have their pushes sent twice, `x-envoy-max-retries` would turn the primary's 404 into a 503.
-    """
-    ours = [remove(name) for name in (GEO_ROUTE, GEO_REASON, GEO_SITE)]
+    mutations = [remove(name) for name in (GEO_ROUTE, GEO_REASON, GEO_SITE)]
     return TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation",
-        typed_config=Any.pack(HeaderMutation(mutations=[*ours, remove_all("x-envoy-")])),
+        typed_config=Any.pack(HeaderMutation(mutations=mutations)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -33,6 +34,9 @@ with warnings.catch_warnings():
         ProcessingRequest,
         ProcessingResponse,
     )
+
+_HEAD = 100_000
+"""Bytes of a head: more than Envoy passes on."""
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -97,7 +101,9 @@ async def resets(request: web.BaseRequest) -> web.StreamResponse:
 @asynccontextmanager
 async def upstream(name: str, ssl: SSLContext | None = None) -> AsyncIterator[Upstream]:
     stand_in = Upstream(name)
-    runner = web.ServerRunner(web.Server(stand_in.handle, access_log=None), shutdown_timeout=0.1)
+    runner = web.ServerRunner(
+        web.Server(stand_in.handle, access_log=None, max_line_size=_HEAD, max_field_size=_HEAD), shutdown_timeout=0.1
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=ssl).start()
@@ -117,14 +123,12 @@ class Processor:
     """Ask for the response phase of each exchange."""
     requests: list[dict[str, str]] = field(default_factory=list)
     responses: list[ProcessingRequest] = field(default_factory=list)
-    servers: list[grpc.aio.Server] = field(default_factory=list)
     gate: asyncio.Event | None = None
     """When given, no answer before it is set."""
 
-    async def kill(self) -> None:
-        await self.servers.pop(0).stop(None)
-
-    async def process(self, messages: AsyncIterator[bytes], _: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+    async def process(
+        self, messages: AsyncIterator[bytes], _: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> AsyncIterator[bytes]:
         async for raw in messages:
             message = ProcessingRequest.parse(raw)
             if message.request_headers is not None:
@@ -170,6 +174,7 @@ def _headers(message: ProcessingRequest) -> dict[str, str]:
 async def processor(*sockets: Path, steer: str = "", reason: str = "a-reason") -> AsyncIterator[Processor]:
     """One worker on each of the sockets, which says SERVING and steers with `steer`; they share their notes."""
     stand_in = Processor({"x-geo-route": steer, "x-geo-reason": reason} if steer else {})
+    servers = []
     for socket in sockets:
         server = grpc.aio.server()
         server.add_generic_rpc_handlers(
@@ -185,14 +190,25 @@ async def processor(*sockets: Path, steer: str = "", reason: str = "a-reason") -
         )
         server.add_insecure_port(f"unix:{socket}")
         await server.start()
-        stand_in.servers.append(server)
+        servers.append(server)
     try:
         yield stand_in
     finally:
-        for server in stand_in.servers:
+        for server in servers:
             await server.stop(None)
 
 
-async def _serving(_: bytes, __: grpc.aio.ServicerContext) -> bytes:
+async def _serving(_: bytes, __: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
     """HealthCheckResponse{status: SERVING}."""
     return b"\x08\x01"
+
+
+async def _worker(socket: Path) -> None:
+    """A process of its own, to be killed: says when it is there."""
+    async with processor(socket, steer="secondary"):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_worker(Path(sys.argv[1])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +50,6 @@ class System:
     issuer: Upstream
     processor: Processor | None
     client: aiohttp.ClientSession
-    kill_worker: Callable[[], Awaitable[None]] | None
-    """Ends the first worker at once, as SIGKILL would: its streams break, its socket refuses."""
 
     async def ask(self, method: str, target: str, **kwargs: Any) -> Answered:
         """`target` goes out as it is written."""
@@ -60,10 +58,10 @@ class System:
             return Answered(response.status, response.headers, await response.text())
 
     async def raw(self, request: bytes) -> bytes:
-        """Bytes to Envoy, and all of its answer. Say `connection: close`."""
+        """Bytes to Envoy, and the head of its answer."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.envoy.port)
         writer.write(request)
-        answer = await reader.read()
+        answer = await reader.readuntil(b"\r\n\r\n")
         writer.close()
         await writer.wait_closed()
         return answer
@@ -94,9 +92,9 @@ async def system(
     settings = {"health_interval": 0.1, "message_timeout": 5.0} | settings
     async with AsyncExitStack() as stack:
         pairs = [certificates.write(folder, name) for name in site_names or ()]
-        contexts = [_server_context(*pair) for pair in pairs] or [None, None]
-        primary = await stack.enter_async_context(upstream("primary", contexts[0]))
-        secondary = await stack.enter_async_context(upstream("secondary", contexts[1]))
+        contexts = [_server_context(*pair) for pair in pairs]
+        primary = await stack.enter_async_context(upstream("primary", contexts[0] if contexts else None))
+        secondary = await stack.enter_async_context(upstream("secondary", contexts[1] if contexts else None))
         admin = await stack.enter_async_context(upstream("admin"))
         issuer = await stack.enter_async_context(upstream("issuer"))
         configuration = Settings(
@@ -120,11 +118,9 @@ async def system(
             envoy=Envoy(**settings),
         )
         mind: Processor | None = None
-        kill_worker = None
         if steer is not None:
             sockets = [configuration.server.socket(dead_workers + number) for number in range(workers)]
             mind = await stack.enter_async_context(processor(*sockets, steer=steer))
-            kill_worker = mind.kill
         running = await stack.enter_async_context(
             envoy.running(render(configuration), folder, tls="certificate" in settings, concurrency=concurrency)
         )
@@ -133,7 +129,7 @@ async def system(
                 connector=aiohttp.TCPConnector(limit=0, ssl=False), timeout=aiohttp.ClientTimeout(total=30)
             )
         )
-        yield System(running, primary, secondary, admin, issuer, mind, client, kill_worker)
+        yield System(running, primary, secondary, admin, issuer, mind, client)
 
 
 def _server_context(certificate: Path, key: Path) -> ssl.SSLContext:

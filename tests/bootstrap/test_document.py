@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[2] / "envoy"
 
 
 @pytest.fixture
-def example(monkeypatch: pytest.MonkeyPatch) -> Settings:
+def example() -> Settings:
     return Settings.load(FOLDER / "example.toml")
 
 

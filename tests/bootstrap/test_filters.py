@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -98,10 +101,32 @@ async def test_every_request_finds_a_living_worker(tmp_path: Path) -> None:
 
 async def test_a_worker_that_is_killed_costs_no_request_its_decision(tmp_path: Path) -> None:
     """Between its death and the next health check, streams are opened at the other one."""
-    async with system(tmp_path, steer="secondary", workers=2, concurrency=1) as edge:
-        assert edge.kill_worker is not None
-        for _ in range(10):
+    async with (
+        killable_worker(tmp_path / "worker-0.sock") as victim,
+        system(tmp_path, steer="secondary", dead_workers=1, concurrency=1) as edge,
+    ):
+        assert edge.processor is not None
+        for _ in range(20):
             assert (await edge.ask("GET", DIGEST)).site == "secondary"
-        await edge.kill_worker()
+        assert len(edge.processor.requests) < 20  # the rest went to the victim
+        victim.kill()
+        await victim.wait()
         found = [await edge.ask("GET", DIGEST) for _ in range(60)]
         assert {answered.site for answered in found} == {"secondary"}
+
+
+@asynccontextmanager
+async def killable_worker(socket: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.bootstrap.stand_in", str(socket)),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout is not None
+    try:
+        await process.stdout.readline()
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()

@@ -42,7 +42,7 @@ async def test_forged_steering_with_a_processor(tmp_path: Path) -> None:
 
 
 async def test_clients_do_not_steer_envoy(tmp_path: Path) -> None:
-    """Not even from an address that Envoy takes for internal, as here."""
+    """Not even from an address that Envoy may take for internal, as here."""
     async with system(tmp_path, steer="secondary") as edge:
         edge.primary.answer = answers(500, after=0.05)
         forged = {

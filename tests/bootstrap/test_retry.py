@@ -92,6 +92,17 @@ async def test_no_fallback_leaks_under_load(tmp_path: Path, fallback: str) -> No
         assert len(edge.secondary.seen) == len(edge.primary.seen) == 2_000
 
 
+async def test_where_requests_run_out_it_is_503_and_never_the_404_of_the_secondary(
+    tmp_path: Path, fallback: str
+) -> None:
+    async with system(tmp_path, steer="secondary", fallback=fallback, max_connections=2) as edge:
+        edge.secondary.answer = answers(404)
+        edge.primary.answer = answers(200, after=0.05)
+        # As many connections as the listener then takes.
+        found = [await asyncio.gather(*(edge.ask("GET", BLOB) for _ in range(8))) for _ in range(10)]
+        assert {answered.status for batch in found for answered in batch} == {200, 503}
+
+
 async def test_writes_steered_to_the_secondary_by_mistake_go_to_the_primary_once(
     tmp_path: Path, fallback: str
 ) -> None:

@@ -101,7 +101,7 @@ async def test_unseen_writes_that_cannot_be_read_are_refused(tmp_path: Path, met
                 assert answered.headers["content-type"] == "application/json"
                 assert answered.headers["x-geo-reason"] == "name-invalid"
         for path in (b"/v2/a/manifests/\xff", b"/v2/a/manifests/\xc3\xa9", b"/v2/a/manifests/b\tc"):
-            request = method.encode() + b" " + path + b" HTTP/1.1\r\nhost: r\r\nconnection: close\r\n\r\n"
+            request = method.encode() + b" " + path + b" HTTP/1.1\r\nhost: r\r\n\r\n"
             assert (await edge.raw(request)).startswith(b"HTTP/1.1 400")
         assert edge.primary.seen == edge.admin.seen == []
 
@@ -141,12 +141,11 @@ async def test_the_admin_server_does_not_hold_up_a_write(tmp_path: Path) -> None
 async def test_a_seen_change_ends_before_its_mark(tmp_path: Path) -> None:
     """Counted from the start: here the body never ends, and `timeout` would not even begin."""
     async with system(tmp_path, steer="primary", write_timeout=0.5) as edge:
-        head = b"HTTP/1.1\r\nhost: r\r\ncontent-length: 10\r\nconnection: close\r\n\r\n"
+        head = b"HTTP/1.1\r\nhost: r\r\ncontent-length: 10\r\n\r\n"
         for path in (b"/v2/a/manifests/v1", b"/v2/a/blobs/sha256:0"):
             async with asyncio.timeout(5):
                 answer = await edge.raw(b"PUT " + path + b" " + head)
-            # The 408 and its words are Envoy's.
-            assert b" 408 " in answer.split(b"\r\n")[0] or b" 504 " in answer.split(b"\r\n")[0]
+            assert answer.startswith(b"HTTP/1.1 408")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1.5):
                 await edge.raw(b"PATCH /v2/a/blobs/uploads/1 " + head)

@@ -19,7 +19,7 @@ from extproc.routing.reason import Reason
 from extproc.routing.router import Routed, Router
 from tests.support.clock import Clock
 from tests.support.heads import EVERY_TYPE, INDEX
-from tests.support.messages import PRIMARY, Reply, request_head, response_head
+from tests.support.messages import OTHERS, PRIMARY, Reply, request_head, response_head
 
 DIGEST = Digest("sha256:" + "a" * 64)
 TAG_PATH = "/v2/g/app/manifests/latest"
@@ -118,3 +118,12 @@ async def test_streams_share_nothing_but_the_router() -> None:
         await other.receive(response_head(200))
     await other.receive(request_head("GET", TAG_PATH))
     assert len(worker.recorder.decisions) == 2
+
+
+@pytest.mark.parametrize("name", OTHERS)
+async def test_a_phase_that_was_not_asked_for_is_passed_on(name: str) -> None:
+    worker = Worker()
+    stream = worker.stream()
+    await stream.receive(request_head("GET", TAG_PATH))
+    assert Reply.of(await stream.receive(OTHERS[name])).kind == name
+    assert len(worker.recorder.decisions) == 1

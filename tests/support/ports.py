@@ -14,7 +14,7 @@ def free_ports(count: int) -> int:
     """The first of `count` ports in a row that nobody has now."""
     while True:
         held = [_bound(0)]
-        first = held[0].getsockname()[1]
+        first: int = held[0].getsockname()[1]
         try:
             if first + count <= 65536:
                 held += [_bound(first + offset) for offset in range(1, count)]

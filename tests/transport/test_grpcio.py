@@ -274,7 +274,8 @@ async def test_a_taken_address(address: str, capfd: pytest.CaptureFixture[str]) 
         assert await client.ask(client.exchange(), b"1") == b"<1"
         async with grpc.aio.insecure_channel(address) as anew:
             assert await Client(anew).health() == SERVING
-    assert capfd.readouterr().err == ""
+    # grpc reports this one itself, unless we look before.
+    assert "Failed to add port" not in capfd.readouterr().err
 
 
 async def test_a_place_that_was_left_can_be_had_again(address: str) -> None:

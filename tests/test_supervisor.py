@@ -1,0 +1,148 @@
+"""Two workers on a real redis-server, and what happens when one of them, or their parent, is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from extproc.transport.grpcio import METHOD
+from tests.support.heads import EVERY_TYPE, INDEX
+from tests.support.messages import PRIMARY, Reply, request_head, response_head
+from tests.support.program import Program, alive, eventually
+from tests.support.redis_server import RedisServer
+
+DIGEST = "sha256:" + "a" * 64
+HEAD = request_head("GET", "/v2/g/app/manifests/latest", ("accept", EVERY_TYPE[0]))
+ANSWER = response_head(200, ("docker-content-digest", DIGEST), ("content-type", INDEX), site=PRIMARY)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> RedisServer:
+    """Not started."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    return RedisServer(folder)
+
+
+@pytest.fixture
+def program(tmp_path: Path, redis: RedisServer) -> Iterator[Program]:
+    """Not started; stopped in the end."""
+    # The budget is for requests under load; here two processors are shared with other tests.
+    settings = f'store = {{url = "{redis.url}", budget = 1.0, breaker_pause = 0.1}}\nserver.workers = 2\n'
+    try:
+        yield (program := Program(tmp_path, settings))
+    finally:
+        program.__exit__(None, None, None)
+        redis.kill()
+
+
+async def exchange(program: Program, worker: int, answer: bytes = b"") -> str:
+    """A read of the tag through one worker; its reason."""
+    async with grpc.aio.insecure_channel(f"unix:{program.run}/worker-{worker}.sock") as channel:
+        call: Any = channel.stream_stream(METHOD)()
+        await call.write(HEAD)
+        reply = Reply.of(await asyncio.wait_for(call.read(), 10))
+        if answer and reply.observes:
+            await call.write(answer)
+            assert await asyncio.wait_for(call.read(), 10)
+        await call.done_writing()
+        await call.code()
+    return reply.set_headers["x-geo-reason"]
+
+
+async def until(program: Program, worker: int, reason: str, answer: bytes = b"") -> None:
+    """Read until the reason is given."""
+    async with asyncio.timeout(20):
+        while await exchange(program, worker, answer) != reason:  # noqa: ASYNC110 - a state, not an event
+            await asyncio.sleep(0.01)
+
+
+async def started(program: Program, redis: RedisServer) -> None:
+    await asyncio.to_thread(redis.start)
+    program.start()
+    await asyncio.to_thread(program.ready, workers=2)
+
+
+async def test_what_one_worker_learns_the_other_uses(program: Program, redis: RedisServer) -> None:
+    await started(program, redis)
+    await until(program, 0, "tag-verified", ANSWER)
+    await until(program, 1, "tag-verified")
+
+
+async def test_a_killed_worker_is_started_again_and_leases_are_void(program: Program, redis: RedisServer) -> None:
+    await started(program, redis)
+    await until(program, 1, "tag-verified", ANSWER)
+    before = program.workers()
+    # Worker 0 is the older one.
+    killed = min(before)
+    os.kill(killed, signal.SIGKILL)
+    await until(program, 1, "tag-unverified")
+    await asyncio.to_thread(eventually, lambda: len(program.workers()) == 2, "two workers")
+    await asyncio.to_thread(program.ready, workers=2)
+    assert killed not in program.workers()
+    (line,) = program.logged("worker ended")
+    assert (line["exit_code"], line["worker"]) == (-9, 0)
+    await until(program, 0, "tag-verified", ANSWER)
+
+
+async def test_a_worker_that_ends_cleanly_is_started_again_too(program: Program, redis: RedisServer) -> None:
+    await started(program, redis)
+    ended = min(program.workers())
+    os.kill(ended, signal.SIGTERM)
+    await asyncio.to_thread(eventually, lambda: program.logged("worker ended"), "it is noticed")
+    await asyncio.to_thread(program.ready, workers=2)
+    (line,) = program.logged("worker ended")
+    assert line["exit_code"] == 0
+
+
+async def test_sigterm_drains_and_leaves_nothing(program: Program, redis: RedisServer) -> None:
+    await started(program, redis)
+    workers = program.workers()
+    async with grpc.aio.insecure_channel(f"unix:{program.run}/worker-1.sock") as channel:
+        running: Any = channel.stream_stream(METHOD)()
+        await running.write(HEAD)
+        assert await asyncio.wait_for(running.read(), 10)
+        program.send(signal.SIGTERM)
+        await asyncio.to_thread(eventually, lambda: len(program.logged("draining")) == 2, "both drain")
+        assert program.readyz()[0] == 503
+        await running.done_writing()
+        assert await running.code() is grpc.StatusCode.OK
+    assert await asyncio.to_thread(program.ended) == 0
+    assert not any(alive(pid) for pid in workers)
+    assert list(program.run.iterdir()) == []
+    assert program.sentences == []
+    assert program.readyz()[0] == 0
+
+
+async def test_workers_do_not_outlive_their_supervisor(program: Program, redis: RedisServer) -> None:
+    await started(program, redis)
+    workers = program.workers()
+    program.send(signal.SIGKILL)
+    assert await asyncio.to_thread(program.ended) == -signal.SIGKILL
+    await asyncio.to_thread(eventually, lambda: not any(alive(pid) for pid in workers), "workers end")
+    assert list(program.run.iterdir()) == []
+    # And the next one can have their place.
+    program.start()
+    await asyncio.to_thread(program.ready, workers=2)
+
+
+async def test_without_redis_it_starts_degraded_and_recovers_by_itself(program: Program, redis: RedisServer) -> None:
+    program.start()
+    await asyncio.to_thread(program.ready, workers=2, store="degraded")
+    (line,) = program.logged("store unavailable")
+    assert line["store"] == redis.url
+    assert "start it or correct the store table" in line["event"]
+    assert await exchange(program, 0) == "evidence-unavailable"
+    await asyncio.to_thread(redis.start)
+    await asyncio.to_thread(program.ready, workers=2)
+    assert len(program.logged("store available again")) >= 1
+    for worker in (0, 1):
+        await until(program, worker, "tag-unverified")
+    assert program.sentences == []
