@@ -3,6 +3,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+# Python without the ending, which the tools would not find by themselves.
+SCRIPTS := docs/generate protos/generate
 
 .DEFAULT_GOAL := help
 
@@ -24,9 +26,11 @@ test: setup ## all tests with the real programs
 
 .PHONY: check
 check: setup ## lint, format, types, import rules
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check . $(SCRIPTS)
+	$(BIN)/ruff format --check . $(SCRIPTS)
 	$(BIN)/mypy
+	$(BIN)/mypy --scripts-are-modules docs/generate
+	$(BIN)/mypy --scripts-are-modules protos/generate
 	$(BIN)/lint-imports
 
 .PHONY: test-load
@@ -46,6 +50,10 @@ coverage: setup ## branch coverage of the decision core, parser and auth: must b
 .PHONY: protos
 protos: setup ## regenerate the wire messages from protos/
 	$(BIN)/python protos/generate
+
+.PHONY: docs
+docs: setup ## regenerate docs/configuration.md from the settings
+	$(BIN)/python docs/generate
 
 .PHONY: envoy-config
 envoy-config: setup ## regenerate envoy/bootstrap.yaml from envoy/example.toml

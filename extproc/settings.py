@@ -205,7 +205,8 @@ class Policy(Section):
     max_staleness: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     """Longest age of a tag's lease. 0: tags always ask the primary, bytes still come from here."""
     unknown_digests: Literal["secondary", "primary"] = "secondary"
-    """secondary: ask it, fall back to the primary in the same request. primary: only what is known present."""
+    """secondary: ask it, fall back to the primary in the same request. primary: serve only what is known present;
+    only answers of the secondary teach that so far, so that with it nothing new is served here."""
     absent_ttl: Seconds = 2.0
     """How long a digest that the secondary did not serve goes to the primary at once."""
     present_recheck: Seconds = 60.0
@@ -269,13 +270,13 @@ class Envoy(Section):
     private_key: Path | None = None
     """PEM key of `certificate`."""
     fallback: Literal["composite", "priorities"] = "composite"
-    """How a read falls back: Envoy's composite cluster (>= 1.37), or priorities of one cluster (meshes)."""
+    """How a read falls back: Envoy's composite cluster (Envoy 1.40 or later), or priorities of one cluster."""
     message_timeout: Seconds = 0.2
     """How long Envoy waits for the processor. Then the request goes to the primary, unseen."""
     per_try_timeout: Seconds = 5.0
     """How long the secondary may take to send response headers before the primary is asked."""
     connect_timeout: Seconds = 1.0
-    """For a TCP connection to a site or the processor."""
+    """For a TCP connection to a site."""
     idle_timeout: Seconds = 3600.0
     """A stream with no byte moving for this long is closed."""
     max_connections: Annotated[int, Field(ge=1)] = 4096

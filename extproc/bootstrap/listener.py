@@ -59,7 +59,7 @@ def connection_manager(settings: Settings) -> HttpConnectionManager:
         http_filters=filters.http_filters(settings),
         route_config=route_configuration(settings),
         access_log=access_logs(envoy),
-        local_reply_config=local_reply.unavailable(),
+        local_reply_config=local_reply.unavailable(show_site=envoy.response_headers),
         # Fact 14. Routes, processor and registry all see the path after this; the query is left alone.
         normalize_path=True,
         merge_slashes=True,

@@ -23,11 +23,12 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 )
 
 from extproc.bootstrap.header import overwrite
+from extproc.bootstrap.names import GEO_SITE, NOBODY
 
 UNREACHABLE = "no registry could be reached"
 
 
-def unavailable() -> LocalReplyConfig:
+def unavailable(*, show_site: bool) -> LocalReplyConfig:
     """Every answer of 500 and more that Envoy makes up: no site could be reached, or none in time.
 
     The processor's own answers (401, 400) pass unchanged.
@@ -49,7 +50,8 @@ def unavailable() -> LocalReplyConfig:
                     ),
                     content_type="application/json",
                 ),
-                headers_to_add=[api_version()],
+                # Otherwise the header would name the site that was tried last, as if it had answered.
+                headers_to_add=[api_version(), *([overwrite(GEO_SITE, NOBODY)] if show_site else [])],
             )
         ]
     )

@@ -17,6 +17,8 @@ GEO_ROUTE: Final = "x-geo-route"
 """Set by the processor: `secondary` or `primary`. A request without it was seen by no processor."""
 GEO_REASON: Final = "x-geo-reason"
 GEO_SITE: Final = "x-geo-site"
+NOBODY: Final = "none"
+"""Value of `x-geo-site` where no site answered and Envoy did."""
 GEO_METADATA: Final = "geo"
 """Namespace of endpoint metadata; its `site` reaches response headers, the access log and the processor."""
 

@@ -82,7 +82,8 @@ def route_configuration(settings: Settings) -> RouteConfiguration:
 def _explanation(settings: Settings) -> list[HeaderValueOption]:
     """Fact 7: the endpoint that answered, also after a fallback. An empty value leaves the header out.
 
-    In an answer that Envoy makes up, the site is the one tried last. `unserved` reads it, and hides it if need be.
+    In an answer that Envoy makes up it would be the site tried last: `local_reply` says that nobody answered.
+    `unserved` reads the header, and hides it if need be.
     """
     site = overwrite(GEO_SITE, f"%UPSTREAM_METADATA({GEO_METADATA}:site)%")
     if settings.envoy.response_headers:

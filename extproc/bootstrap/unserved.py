@@ -14,7 +14,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from envoy_data_plane.google.protobuf import Any
 
 from extproc.bootstrap import local_reply
-from extproc.bootstrap.names import GEO_SITE, SECONDARY
+from extproc.bootstrap.names import GEO_SITE, NOBODY, SECONDARY
 
 _SCRIPT = """\
 local refusals = {["401"] = true, ["403"] = true, ["404"] = true, ["429"] = true}
@@ -24,6 +24,7 @@ function envoy_on_response(handle)
   if headers:get("%(header)s") == "%(secondary)s" and refusals[headers:get(":status")] then
     headers:replace(":status", "503")
     headers:replace("content-type", "application/json")
+    headers:replace("%(header)s", "%(nobody)s")
     headers:remove("www-authenticate")
     headers:remove("docker-content-digest")
     local body = handle:body()
@@ -43,6 +44,7 @@ def unavailable_instead(*, show_site: bool) -> HttpFilter:
     script = _SCRIPT % {
         "header": GEO_SITE,
         "secondary": SECONDARY,
+        "nobody": NOBODY,
         "body": json.dumps(local_reply.document("UNAVAILABLE", local_reply.UNREACHABLE, None)),
         "hide": "" if show_site else f'  headers:remove("{GEO_SITE}")\n',
     }

@@ -69,6 +69,7 @@ async def test_nobody_there_is_503_in_the_registrys_form(tmp_path: Path, fallbac
         edge.secondary.answer = answers(404)
         answered = await edge.ask("GET", BLOB)
         assert answered.status == 503
+        assert answered.site == "none"
         assert '"code": "UNAVAILABLE"' in answered.text
         assert answered.headers["content-type"] == "application/json"
         assert answered.headers["docker-distribution-api-version"] == "registry/2.0"
