@@ -163,7 +163,8 @@ def build_server(parts: Parts, number: int) -> GrpcioServer:
         now=time.time,
     )
     recorder = DecisionRecorder(parts.telemetry.tracer, parts.telemetry.meter)
-    new_stream = partial(Stream, router, Challenge(settings.auth.realm, settings.auth.service), recorder)
+    challenge = Challenge(settings.auth.realm, settings.auth.service)
+    new_stream = partial(Stream, router, challenge, recorder, show_reason=settings.envoy.response_headers)
     return GrpcioServer(
         worker_address(settings, number), new_stream, max_streams=settings.server.max_concurrent_streams
     )

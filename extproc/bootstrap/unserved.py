@@ -21,18 +21,19 @@ local refusals = {["401"] = true, ["403"] = true, ["404"] = true, ["429"] = true
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  if headers:get("%(header)s") == "%(secondary)s" and refusals[headers:get(":status")] then
+  local site = headers:get("%(header)s")
+%(hide)s  if site == "%(secondary)s" and refusals[headers:get(":status")] then
     headers:replace(":status", "503")
     headers:replace("content-type", "application/json")
-    headers:replace("%(header)s", "%(nobody)s")
     headers:remove("www-authenticate")
     headers:remove("docker-content-digest")
+%(nobody)s    -- Last, for the headers cannot be changed once the body was waited for.
     local body = handle:body()
     if body then
       body:setBytes(%(body)s)
     end
   end
-%(hide)send
+end
 """
 
 
@@ -44,7 +45,7 @@ def unavailable_instead(*, show_site: bool) -> HttpFilter:
     script = _SCRIPT % {
         "header": GEO_SITE,
         "secondary": SECONDARY,
-        "nobody": NOBODY,
+        "nobody": f'    headers:replace("{GEO_SITE}", "{NOBODY}")\n' if show_site else "",
         "body": json.dumps(local_reply.document("UNAVAILABLE", local_reply.UNREACHABLE, None)),
         "hide": "" if show_site else f'  headers:remove("{GEO_SITE}")\n',
     }

@@ -28,6 +28,8 @@ _HOST_METADATA: Final = "xds.upstream_host_metadata"
 _NAMESPACE: Final = "geo"
 _SITE: Final = "site"
 _MOST_ATTEMPTS: Final = 2**32
+_LONGEST_CACHED: Final = 512
+"""Characters: a client chooses its query, and must not fill the cache with 60 KB each."""
 
 
 class WireError(ValueError):
@@ -71,7 +73,9 @@ def encode_route(set_headers: Iterable[tuple[str, str]], remove: Iterable[str] =
     exchange comes too. The filter needs `allow_mode_override`; an entry of its `allowed_override_modes` must be
     the whole resulting mode, with the trailer modes spelled out.
     """
-    return _route(tuple(set_headers), tuple(remove), observe)
+    changes, removed = tuple(set_headers), tuple(remove)
+    short = sum(len(value) for _, value in changes) <= _LONGEST_CACHED
+    return (_route if short else _route.__wrapped__)(changes, removed, observe)
 
 
 def encode_continue(phase: OtherPhase, set_headers: Sequence[tuple[str, str]] = ()) -> bytes:

@@ -68,8 +68,10 @@ _ERRORS = {
 class Exchange:
     """One stream's state. Drive it: `receive`, answer its question, send the bytes it gives."""
 
-    def __init__(self, challenge: Challenge) -> None:
+    def __init__(self, challenge: Challenge, *, show_reason: bool = True) -> None:
+        """`show_reason`: whether an answer made here carries `x-geo-reason`; Envoy sees to all other answers."""
         self._challenge = challenge
+        self._show_reason = show_reason
         self._phase = _Phase.START
         self._head: RequestHead | None = None
         self._routed: Routed | None = None
@@ -114,8 +116,9 @@ class Exchange:
         headers = [
             ("content-type", "application/json; charset=utf-8"),
             ("docker-distribution-api-version", "registry/2.0"),
-            (REASON_HEADER, refusal.reason.value),
         ]
+        if self._show_reason:
+            headers.append((REASON_HEADER, refusal.reason.value))
         if refusal.status == 401:
             headers.append(("www-authenticate", self._www_authenticate(refusal.reason, refusal.wanted)))
             body = self._challenge.body(refusal.wanted)

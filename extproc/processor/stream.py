@@ -25,8 +25,16 @@ class Recorder(Protocol):
 class Stream:
     """One ext_proc stream."""
 
-    def __init__(self, router: Router, challenge: Challenge, recorder: Recorder, traceparent: str = "") -> None:
-        self._exchange = Exchange(challenge)
+    def __init__(
+        self,
+        router: Router,
+        challenge: Challenge,
+        recorder: Recorder,
+        traceparent: str = "",
+        *,
+        show_reason: bool = True,
+    ) -> None:
+        self._exchange = Exchange(challenge, show_reason=show_reason)
         self._router = router
         self._recorder = recorder
         self._traceparent = traceparent

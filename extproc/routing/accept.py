@@ -21,9 +21,18 @@ LEASED_MEDIA_TYPES: Final = frozenset(
 """Both index types and both manifest types: the only ones that a lease may carry."""
 
 
-@lru_cache(maxsize=1024)
+_LONGEST_CACHED: Final = 2048
+"""Characters: clients of one kind send one list; a client that sends 60 KB must not fill the cache."""
+
+
 def accepted_media_types(values: tuple[str, ...]) -> frozenset[str]:
     """The media types listed in all `Accept` lines, lower case, without those refused by `q=0`."""
+    short = sum(map(len, values)) <= _LONGEST_CACHED
+    return (_parse if short else _parse.__wrapped__)(values)
+
+
+@lru_cache(maxsize=256)
+def _parse(values: tuple[str, ...]) -> frozenset[str]:
     found = set()
     for element in ",".join(values).split(","):
         media_type, *parameters = (part.strip().lower() for part in element.split(";"))

@@ -87,6 +87,13 @@ class TestRefuse:
     PULL = (Access("repository", "a/b", "pull"),)
     SCOPE = ',scope="repository:a/b:pull"'
 
+    def test_the_reason_can_be_left_out(self) -> None:
+        exchange = Exchange(CHALLENGE, show_reason=False)
+        exchange.receive(request_head("GET", "/v2/"))
+        reply = Reply.of(exchange.routed(routed(Refuse(401, Reason.TOKEN_MISSING), "GET", "/v2/")))
+        assert "www-authenticate" in reply.set_headers
+        assert "x-geo-reason" not in reply.set_headers
+
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
     @pytest.mark.parametrize(
         ("reason", "wanted", "rest"),

@@ -23,6 +23,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
         pytest.param((f"{INDEX};charset=0",), {INDEX}, id="another parameter"),
         pytest.param((f"{INDEX};q=",), {INDEX}, id="an empty weight"),
         pytest.param((", ,;q=1",), set(), id="empty elements"),
+        pytest.param((f"{INDEX}, {',' * 5000}",), {INDEX}, id="too long to be remembered"),
     ],
 )
 def test_accepted_media_types(values: tuple[str, ...], expected: set[str]) -> None:
