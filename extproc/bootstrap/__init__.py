@@ -15,7 +15,7 @@
     header     header mutations
     names      the words that these share
 
-A comment that says "fact N" means that it was found by running Envoy; the tests here hold each of them.
+A comment that says "fact N" means one of those listed in docs/envoy.md: each was found by running Envoy.
 """
 
 from __future__ import annotations

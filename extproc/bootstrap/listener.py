@@ -65,7 +65,7 @@ def connection_manager(settings: Settings) -> HttpConnectionManager:
         merge_slashes=True,
         path_with_escaped_slashes_action=HttpConnectionManagerPathWithEscapedSlashesAction.REJECT_REQUEST,
         # X-Forwarded-For and -Proto become true, or are kept from that many proxies in front. A registry builds
-        # `Location` from them (design 5, Uploads).
+        # `Location` from them.
         use_remote_address=True,
         # `internal_address_config` stays unset: given, even empty, it lets private addresses, which is all of a
         # company, set x-envoy-retry-on and x-envoy-upstream-rq-timeout-ms. Unset, Envoy 1.40 strips them for all.

@@ -58,7 +58,7 @@ def unavailable(*, show_site: bool) -> LocalReplyConfig:
 
 
 def name_invalid() -> DirectResponseAction:
-    """400 for a write whose name cannot be read as the registry would read it (design: path confusion)."""
+    """400 for a write whose name cannot be read as the registry would read it."""
     return DirectResponseAction(
         status=400,
         body=DataSource(

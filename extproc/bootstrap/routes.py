@@ -205,7 +205,7 @@ def _primary_route(
 ) -> Route:
     action = _to(PRIMARY, settings.sites.primary)
     if max_stream_duration is not None:
-        # Facts in design 4: a route's `timeout` starts when the body is complete; this counts from the start.
+        # A route's `timeout` starts when the body is complete; this counts from the start.
         action.max_stream_duration = RouteActionMaxStreamDuration(max_stream_duration=seconds(max_stream_duration))
     return Route(
         name=name,
@@ -223,7 +223,7 @@ def _to(cluster: str, site: Site) -> RouteAction:
 
 
 def _forwarded_host(settings: Settings, *sites: Site) -> list[HeaderValueOption]:
-    """Where the Host changes, a registry needs the client's to build `Location` (design 5, Uploads)."""
+    """Where the Host changes, a registry needs the client's to build `Location`."""
     if not any(site.host for site in sites):
         return []
     keep = add_if_absent if settings.envoy.xff_num_trusted_hops else overwrite

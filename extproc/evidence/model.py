@@ -39,7 +39,7 @@ class Snapshot:
     epoch: bytes
     """The name's epoch; empty matches nothing."""
     generation: bytes
-    """The site-wide lease generation (the design's `not_before`); empty matches nothing."""
+    """The site-wide lease generation (docs/evidence.md); empty matches nothing."""
     at: int
     """The store's clock in microseconds, before the request is forwarded: a lease's `sent_at`."""
 

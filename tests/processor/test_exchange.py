@@ -82,7 +82,7 @@ class TestForward:
 
 
 class TestRefuse:
-    """Design 5, Challenge."""
+    """The challenge of the token specification."""
 
     PULL = (Access("repository", "a/b", "pull"),)
     SCOPE = ',scope="repository:a/b:pull"'
