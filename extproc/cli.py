@@ -26,7 +26,7 @@ from extproc.evidence.store import Store, StoreUnavailable
 from extproc.explain import ReferenceInvalid, explain, request_of_reference
 from extproc.routing.decision import Credential
 from extproc.sandbox.demo.record import Record
-from extproc.sandbox.demo.run import run_demo
+from extproc.sandbox.demo.run import Stopped, run_demo
 from extproc.sandbox.demo.table import Story
 from extproc.sandbox.error import SandboxError
 from extproc.sandbox.system import Sandbox, run_until_signal
@@ -205,8 +205,8 @@ def demo_command(
     show = Record() if output is Output.JSON else Story()
     try:
         good = asyncio.run(run_demo(show, workers=workers, state=state, wan_rtt=wan_rtt))
-    except asyncio.CancelledError:  # SIGTERM
-        raise typer.Exit(143) from None
+    except Stopped as stopped:
+        raise typer.Exit(stopped.exit_code) from None
     if not good:
         raise typer.Exit(1)
 

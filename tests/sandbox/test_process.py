@@ -88,7 +88,7 @@ async def test_a_paused_program_resumes_and_a_paused_one_can_be_stopped(workspac
 
 
 async def test_a_program_that_ends_at_its_start_gives_its_last_line(workspace: Workspace) -> None:
-    process = python(workspace, "import sys\nprint('reading')\nsys.exit('the file is bad\\n\\n')")
+    process = python(workspace, "import sys\nprint('reading', flush=True)\nsys.exit('the file is bad\\n\\n')")
     with pytest.raises(SandboxError, match="example stopped at its start with code 1: the file is bad"):
         await process.start()
 

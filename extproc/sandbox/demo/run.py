@@ -17,6 +17,15 @@ from extproc.sandbox.system import Sandbox
 _SETTINGS = {"store": {"budget": 0.1}, "envoy": {"message_timeout": 1.0, "health_interval": 1.0}}
 
 
+class Stopped(Exception):
+    """SIGINT or SIGTERM ended the demo, in order."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(f"stopped by {number.name}")
+        self.exit_code = 128 + number
+        """As a shell gives it."""
+
+
 class Show(Protocol):
     """Who is told of the steps: a table or a record."""
 
@@ -29,11 +38,28 @@ class Show(Protocol):
 async def run_demo(show: Show, *, workers: int, state: Literal["redis", "memory"], wan_rtt: float) -> bool:
     """Tell the whole story; whether each step went as expected. `wan_rtt` in milliseconds.
 
-    SIGTERM ends it in order, as SIGINT does. Raises SandboxError, and CancelledError after a signal.
+    Raises SandboxError, and Stopped after SIGINT or SIGTERM.
     """
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    story_told = asyncio.ensure_future(_tell(show, workers=workers, state=state, wan_rtt=wan_rtt))
+    received: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        if not received:  # the second signal must not interrupt the cleaning up
+            story_told.cancel()
+        received.append(number)
+
+    # Both, for SIGINT is ignored where a shell started us in the background.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    try:
+        return await story_told
+    except asyncio.CancelledError:
+        if received:
+            raise Stopped(received[0]) from None
+        raise
+
+
+async def _tell(show: Show, *, workers: int, state: Literal["redis", "memory"], wan_rtt: float) -> bool:
     begun = time.monotonic()
     show.starting()
     sandbox = Sandbox(workers=workers, state=state, wan_rtt=wan_rtt, settings=_SETTINGS)
