@@ -22,9 +22,10 @@ from extproc.evidence.model import Invalidation
 from extproc.evidence.store import Store, StoreUnavailable
 from extproc.oci.reference import Name
 
-FIRST_PAUSE: Final = 0.1
-LAST_PAUSE: Final = 1.0
-"""Seconds between tries: doubled from the first to the last."""
+FIRST_PAUSE: Final = 0.05
+LAST_PAUSE: Final = 0.2
+"""Seconds between tries: doubled from the first to the last. Short, for when the store comes back other workers may
+read it at once, and serve what the writes kept here make untrue until it has taken them."""
 
 Wish = Callable[[], Awaitable[None]]
 """One call of the store, to be tried until it succeeds."""

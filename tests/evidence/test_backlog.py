@@ -240,7 +240,7 @@ async def test_one_names_trouble_does_not_hold_up_the_rest() -> None:
         assert rig.backlog.blocks(NAME)
 
 
-async def test_the_pause_doubles_up_to_a_second_and_starts_anew() -> None:
+async def test_the_pause_doubles_up_to_its_limit_and_starts_anew() -> None:
     rig = Rig()
     rig.store.up = False
     pauses = []
@@ -256,7 +256,7 @@ async def test_the_pause_doubles_up_to_a_second_and_starts_anew() -> None:
         rig.store.up = False
         await rig.backlog.end_write(NAME, "m", WHAT)
         pauses.append(await rig.pause.reached())
-    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 0.1]
+    assert pauses == [0.05, 0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.05]
 
 
 async def test_a_cancelled_caller_leaves_its_invalidation_to_the_loop() -> None:
