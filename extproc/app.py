@@ -24,7 +24,7 @@ from extproc.admin.unseen import UnseenWrites
 from extproc.auth.challenge import Challenge
 from extproc.auth.keys import KeySet
 from extproc.auth.token import TokenVerifier
-from extproc.evidence.backlog import Backlog
+from extproc.evidence.backlog import LAST_PAUSE, Backlog
 from extproc.evidence.breaker import Breaker
 from extproc.evidence.guarded import GuardedStore
 from extproc.evidence.memory import MemoryStore
@@ -66,7 +66,7 @@ class Parts:
         return "ok" if self.store_ok else "degraded"
 
     async def watch_store(self) -> None:
-        """Look at the store until cancelled, for a process that asks it nothing else."""
+        """Look at the store until cancelled, for a process that may ask it nothing else."""
         settings = self.settings.store
         for pause in chain(repeat(_FIRST_LOOKS, settings.breaker_failures), repeat(settings.breaker_pause)):
             with suppress(StoreUnavailable):
@@ -101,6 +101,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         store,
         budget=budget,
         breaker=Breaker(failures=settings.store.breaker_failures, pause=settings.store.breaker_pause),
+        quarantine=LAST_PAUSE + 2 * budget,
         on_change=on_change,
     )
     # Invalidations never wait for a breaker: while it is open here, another worker may reach the store and
@@ -218,7 +219,10 @@ async def serve_worker(
         log.info("serving", address=worker_address(settings, number))
         stopping = asyncio.ensure_future(stop.wait())
         parent = asyncio.ensure_future(orphaned)
+        # A worker without requests must notice an outage too, for the quarantine after it.
+        watching = asyncio.create_task(parts.watch_store())
         await asyncio.wait({stopping, parent}, return_when=asyncio.FIRST_COMPLETED)
+        watching.cancel()
         if parent.done() and not stopping.done():
             log.error("the supervisor is gone; ending")
             await server.stop(grace=settings.server.drain)

@@ -126,7 +126,7 @@ def check_config(config: Config = DEFAULT_CONFIG, output: OutputOption = Output.
 def explain_command(
     request: Annotated[list[str], typer.Argument(help="METHOD PATH, or [HOST/]NAME[:TAG|@DIGEST].")],
     config: Config = DEFAULT_CONFIG,
-    token: Annotated[str, typer.Option(help="A registry token; - reads it from standard input.")] = "",
+    token: Annotated[str | None, typer.Option(help="A registry token; - reads it from standard input.")] = None,
     anonymous: Annotated[bool, typer.Option(help="As for a request without a token.")] = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
@@ -134,6 +134,8 @@ def explain_command(
 
     Without --token a token that grants just what the request needs is assumed.
     """
+    if token is not None and anonymous:
+        raise ReferenceInvalid("--token and --anonymous exclude each other: give one of them")
     settings = Settings.load(config)
     match request:
         case [method, path] if path.startswith("/"):
@@ -145,9 +147,9 @@ def explain_command(
     verifier = build_verifier(settings)
     bearer = sys.stdin.read().strip() if token == "-" else token  # noqa: S105 - not a password
     credential: Credential = Rejection.MISSING if anonymous and verifier is not None else None
-    if verifier is not None and token:
+    if verifier is not None and token is not None:
         credential = verifier.verify((f"Bearer {bearer}",), time.time())
-    assumed = verifier is not None and not token and not anonymous
+    assumed = verifier is not None and token is None and not anonymous
     found = asyncio.run(
         _with_store(
             settings,

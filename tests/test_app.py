@@ -114,8 +114,9 @@ class TestParts:
         async with open_parts(loaded(tmp_path, "policy.write_timeout = 7")) as parts:
             seen: list[float] = []
 
-            async def begin_write(name: Name, mark: str, what: Invalidation, ttl: float) -> None:
+            async def begin_write(name: Name, mark: str, what: Invalidation, ttl: float) -> bool:
                 seen.append(ttl)
+                return True
 
             parts.backlog.begin_write = begin_write  # type: ignore[method-assign]
             await parts.unseen_writes().take("PUT", "/v2/a/b/manifests/latest")

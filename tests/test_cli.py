@@ -213,6 +213,13 @@ class TestExplain:
         assert document["operation"]["method"] == "GET"
         assert document["grant"] == {"status": "assumed", "access": ["repository:g/app:pull"]}
 
+    def test_an_empty_token_is_no_token(self, run: Run, config: Path) -> None:
+        document = json.loads(run("explain", "-c", config, "-o", "json", "--token", "", "a/b").out)
+        assert document["reason"] == "token-missing"
+
+    def test_a_token_and_none_exclude_each_other(self, run: Run, config: Path) -> None:
+        one_sentence(run("explain", "-c", config, "--token", "x", "--anonymous", "a/b"), 2, "--token", "--anonymous")
+
     def test_anonymous(self, run: Run, config: Path) -> None:
         document = json.loads(run("explain", "-c", config, "-o", "json", "--anonymous", "a/b").out)
         assert document["reason"] == "token-missing"

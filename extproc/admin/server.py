@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -40,6 +40,10 @@ class AdminError(Exception):
     """The admin address cannot be listened on; the message names it and the remedy."""
 
 
+_LARGEST_HEAD: Final = 64 * 1024
+"""Bytes of one line or field: more than Envoy lets through in all (60 KiB)."""
+
+
 class AdminServer:
     """Bound to one address; start and stop it once."""
 
@@ -51,7 +55,9 @@ class AdminServer:
 
     async def start(self) -> None:
         """Listen. Raises AdminError."""
-        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=1.0)
+        # A copy that is refused for its size would be a write that nobody saw.
+        server = web.Server(self._answer, access_log=None, max_line_size=_LARGEST_HEAD, max_field_size=_LARGEST_HEAD)
+        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._address.host, self._address.port).start()

@@ -76,9 +76,9 @@ class Backlog:
     def _void_pending(self) -> bool:
         return self._voids_taken < self._voids_wished
 
-    async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:
-        """Operation 2, now if the store takes it, else later."""
-        await self._wish((name, mark), lambda: self._store.begin_write(name, mark, what, ttl))
+    async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> bool:
+        """Operation 2, now if the store takes it, else later; whether it was now."""
+        return await self._wish((name, mark), lambda: self._store.begin_write(name, mark, what, ttl))
 
     async def end_write(self, name: Name, mark: str, what: Invalidation) -> None:
         """Operation 3, likewise; it replaces a begin of the same mark that is still pending."""
@@ -109,7 +109,7 @@ class Backlog:
                     await self._pause(delay)
                     delay = min(2 * delay, LAST_PAUSE)
 
-    async def _wish(self, key: tuple[Name, str], wish: Wish) -> None:
+    async def _wish(self, key: tuple[Name, str], wish: Wish) -> bool:
         pending = self._writes.get(key)
         if pending is None:
             pending = self._writes[key] = _Pending(wish)
@@ -123,6 +123,7 @@ class Backlog:
             # Also when the caller was cancelled meanwhile: nobody knows whether the store took it.
             if not taken:
                 self._wake.set()
+        return taken
 
     async def _try(self, key: tuple[Name, str], pending: _Pending) -> bool:
         """Whether the store has taken the newest wish."""

@@ -1,11 +1,15 @@
 """A store within a time budget and behind a breaker: a request never waits longer for evidence than that.
 
 A cancelled call (the client went away) is no failure of the store, and frees the probe it may have been.
+
+A store that was away and is back is not believed at once: other workers may hold writes that it has not been told
+of yet (`Backlog`), and what it still says of them is outdated. They tell it within the quarantine.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
@@ -34,15 +38,19 @@ class GuardedStore:
         *,
         budget: float,
         breaker: Breaker,
+        quarantine: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[bool, str], None] = _ignore,
     ) -> None:
+        """`quarantine`: seconds after an outage for which `decide` still raises StoreUnavailable."""
         self._store = store
         self._budget = budget
         self._breaker = breaker
         self._clock = clock
         self._on_change = on_change
         self._detail = ""
+        self._quarantine = quarantine
+        self._believed_at = -math.inf
 
     async def _guard(self, call: Callable[[], Awaitable[T]]) -> T:
         if not self._breaker.allow(self._clock()):
@@ -57,6 +65,8 @@ class GuardedStore:
             self._failed(detail, probe)
             raise StoreUnavailable(detail) from error
         except Exception as error:
+            # It refused or is gone; a mere timeout may be our own load, and counts once the breaker opens.
+            self._distrust()
             # Other errors than StoreUnavailable are faults of ours: they count, and they surface.
             self._failed(str(error), probe)
             raise
@@ -64,8 +74,12 @@ class GuardedStore:
             self._breaker.abandoned(probe=probe)
             raise
         if self._breaker.succeeded(probe=probe):
+            self._distrust()
             self._on_change(True, "answers again")
         return result
+
+    def _distrust(self) -> None:
+        self._believed_at = self._clock() + self._quarantine
 
     def _failed(self, detail: str, probe: bool) -> None:
         self._detail = detail
@@ -73,7 +87,10 @@ class GuardedStore:
             self._on_change(False, detail)
 
     async def decide(self, name: Name, reference: Tag | Digest) -> Evidence:
-        return await self._guard(lambda: self._store.decide(name, reference))
+        evidence = await self._guard(lambda: self._store.decide(name, reference))
+        if self._clock() < self._believed_at:
+            raise StoreUnavailable("back after an outage, but perhaps not yet told of every write")
+        return evidence
 
     async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:
         await self._guard(lambda: self._store.begin_write(name, mark, what, ttl))

@@ -122,6 +122,9 @@ class Exchange:
         if refusal.status == 401:
             headers.append(("www-authenticate", self._www_authenticate(refusal.reason, refusal.wanted)))
             body = self._challenge.body(refusal.wanted)
+        elif refusal.status == 503:
+            headers.append(("retry-after", "1"))
+            body = error_body(Code.UNAVAILABLE, refusal.fault)
         else:
             body = error_body(Code.NAME_INVALID, refusal.fault)
         return encode_answer(refusal.status, headers, body, refusal.reason.value)

@@ -50,14 +50,14 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The request is answered here: 401 with a challenge, or 400."""
+    """The request is answered here: 401 with a challenge, 400, or 503 (see the router)."""
 
     status: int
     reason: Reason
     wanted: tuple[Access, ...] = ()
     """What the challenge asks a token for."""
     fault: str = ""
-    """For 400: the sentence that names the value."""
+    """For 400 and 503: the sentence that says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,13 @@ from extproc.routing.decision import Credential, Forward, Lookup, Refuse, admit,
 from extproc.routing.learning import observation_of
 from extproc.routing.message import RequestHead, ResponseHead
 from extproc.routing.policy import Policy
+from extproc.routing.reason import Reason
 
 MARK_MARGIN: Final = 5.0
 """Seconds that a mark outlives the longest write: Envoy counts from the stream's start, but its timer, the
 response phase and the store's budget come on top."""
+
+_UNRECORDED: Final = "the deletion cannot be recorded at this site just now; try again"
 
 
 class Verifier(Protocol):
@@ -50,7 +53,9 @@ class Writes(Protocol):
     def blocks(self, name: Name) -> bool:
         """Whether something is kept for `name`: this worker then trusts no evidence of it."""
 
-    async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None: ...
+    async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> bool:
+        """Whether the store has taken it already."""
+
     async def end_write(self, name: Name, mark: str, what: Invalidation) -> None: ...
 
 
@@ -98,9 +103,13 @@ class Router:
             return await self._look_up(admitted, head)
         if isinstance(admitted, Forward) and admitted.invalidation is not None and operation.name is not None:
             mark = uuid4().hex
-            await self._writes.begin_write(
+            taken = await self._writes.begin_write(
                 operation.name, mark, admitted.invalidation, self._policy.write_timeout + MARK_MARGIN
             )
+            if admitted.invalidation.tombstone is not None and not taken:
+                # What is kept here only is lost with this worker, and then the secondary would serve what was
+                # deleted, for good: no new access (P6) goes before availability (P1). A lease only ages.
+                return Routed(operation, Refuse(503, Reason.EVIDENCE_UNAVAILABLE, fault=_UNRECORDED))
             return Routed(operation, admitted, mark=mark)
         return Routed(operation, admitted)
 

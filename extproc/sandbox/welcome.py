@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,7 +43,7 @@ def commands(description: dict[str, Any], layout: Path) -> list[str]:
     return [
         f"skopeo copy --dest-tls-verify=false --dest-creds admin:admin oci:{layout}:latest {reference}",
         f"skopeo inspect --tls-verify=false --creds reader:reader {reference}",
-        f"geo-extproc explain --config {description['config_file']} demo/app:latest",
+        f"{sys.executable} -m extproc explain --config {description['config_file']} demo/app:latest",
     ]
 
 

@@ -96,6 +96,18 @@ async def test_a_copy_is_taken_with_its_path_as_it_came(method: str, path: str) 
     assert admin.taken == [(method, path)]
 
 
+async def test_a_copy_may_be_as_large_as_envoy_lets_it_be() -> None:
+    admin = Admin()
+    path = "/v2/g/app/manifests/latest?" + "q" * 50_000
+    async with admin.serving():
+        for head, rest in (
+            ("PUT /v2/g/app/manifests/latest", b"x-large: " + b"a" * 50_000 + b"\r\n\r\n"),
+            (f"DELETE {path}", b""),
+        ):
+            assert (await admin.send(head, rest=rest))[0] == 202
+    assert admin.taken == [("PUT", "/v2/g/app/manifests/latest"), ("DELETE", path)]
+
+
 @pytest.mark.parametrize(
     "rest",
     [

@@ -181,3 +181,29 @@ async def test_without_a_listener_changes_are_silent() -> None:
     store = GuardedStore(inner, budget=1.0, breaker=Breaker(failures=1, pause=1.0))
     with pytest.raises(StoreUnavailable):
         await store.decide(NAME, TAG)
+
+
+async def test_after_an_outage_the_store_is_not_believed_at_once() -> None:
+    rig = Rig()
+    rig.store = GuardedStore(rig.inner, budget=0.02, breaker=rig.breaker, quarantine=0.5, clock=rig.clock)
+    await rig.open()
+    rig.inner.trouble = None
+    rig.clock.now += 10.0
+    await rig.fails("not yet told")  # the probe succeeds, and its answer is left aside
+    assert rig.breaker.state is State.CLOSED
+    rig.clock.now += 0.4
+    await rig.fails("not yet told")
+    await rig.store.begin_write(NAME, "m", Invalidation(), 1.0)
+    rig.clock.now += 0.2
+    await rig.store.decide(NAME, TAG)
+
+
+async def test_one_refused_connection_is_an_outage_too() -> None:
+    rig = Rig()
+    rig.store = GuardedStore(rig.inner, budget=0.02, breaker=rig.breaker, quarantine=0.5, clock=rig.clock)
+    rig.inner.trouble = StoreUnavailable("redis://h: gone")
+    await rig.fails("gone")
+    rig.inner.trouble = None
+    await rig.fails("not yet told")
+    rig.clock.now += 0.6
+    await rig.store.decide(NAME, TAG)

@@ -87,6 +87,13 @@ class TestRefuse:
     PULL = (Access("repository", "a/b", "pull"),)
     SCOPE = ',scope="repository:a/b:pull"'
 
+    def test_503(self) -> None:
+        refusal = Refuse(503, Reason.EVIDENCE_UNAVAILABLE, fault="try again")
+        _, reply = started(refusal, "DELETE", f"/v2/g/app/manifests/{DIGEST}")
+        assert reply.status == 503
+        assert reply.set_headers["retry-after"] == "1"
+        assert json.loads(reply.body) == {"errors": [{"code": "UNAVAILABLE", "message": "try again"}]}
+
     def test_the_reason_can_be_left_out(self) -> None:
         exchange = Exchange(CHALLENGE, show_reason=False)
         exchange.receive(request_head("GET", "/v2/"))

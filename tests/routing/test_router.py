@@ -219,6 +219,21 @@ async def test_a_write_that_the_store_missed_blocks_its_name_in_this_worker() ->
     assert (await read_tag(site)).reason is Reason.TAG_UNVERIFIED
 
 
+async def test_a_delete_by_digest_waits_for_the_store() -> None:
+    # Forwarded all the same, it would be forgotten with this worker, and the secondary would serve it again.
+    site = Site()
+    site.store.broken = True
+    refused = await site.router(ADMIN).route(request("DELETE", DIGEST_PATH))
+    assert isinstance(refused.decision, Refuse)
+    assert (refused.decision.status, refused.decision.reason) == (503, Reason.EVIDENCE_UNAVAILABLE)
+    assert not refused.wants_response
+    # A tag's lease ages by itself: that delete goes on.
+    assert (await site.router(ADMIN).route(request("DELETE", TAG_PATH))).decision.reason is Reason.WRITE
+    site.store.broken = False
+    again = await site.router(ADMIN).route(request("DELETE", DIGEST_PATH))
+    assert again.decision.reason is Reason.WRITE
+
+
 @pytest.mark.parametrize("path", [TAG_PATH, DIGEST_PATH, "/v2/"])
 async def test_a_refused_request_asks_no_store(path: str) -> None:
     site = Site(verdict=Rejection.MISSING)
