@@ -5,10 +5,11 @@ No clock, no I/O. Ages are seconds, measured by the store's own clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
-from extproc.oci.reference import Digest, Tag
+from extproc.oci.reference import Digest, Name, Tag
 
 
 class DigestState(Enum):
@@ -89,3 +90,48 @@ class Observation:
     """PRESENT or ABSENT when the secondary was asked."""
     primary_has: bool = False
     """The primary served it: a tombstone is lifted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What an invalidation found there."""
+
+    lease_dropped: bool = False
+    """The tag named had a lease that held: somebody reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A digest pushed on the primary that is now known to be at the secondary."""
+
+    digest: Digest
+    lag: float
+    """Seconds from the primary's notification to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is kept of one digest."""
+
+    state: DigestState
+    confirmed: float | None = None
+    """For PRESENT: seconds since the secondary was last seen to have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that a store holds of one name at one instant: what `status` shows, and what reconcile compares with."""
+
+    name: Name
+    dropped: bool = False
+    """The whole name was renamed or deleted on the primary; only digests that it served since count."""
+    leases: Mapping[Tag, Lease] = field(default_factory=dict)
+    """Those that hold, whatever their age; void ones are left out."""
+    digests: Mapping[Digest, Known] = field(default_factory=dict)
+    """PRESENT, ABSENT and DELETED ones; what is UNKNOWN is left out."""
+    marks: tuple[float, ...] = ()
+    """Seconds until each mark that still counts expires, the soonest first."""
+    awaited: Mapping[Digest, float] = field(default_factory=dict)
+    """Manifests pushed on the primary and not yet seen at the secondary: seconds since the push was told."""
+    lag: float | None = None
+    """Seconds that the last such manifest took to arrive; None when none has."""

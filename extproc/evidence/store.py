@@ -1,4 +1,5 @@
-"""The store's protocol: six atomic operations on one name, and the site-wide voiding of leases.
+"""The store's protocol: six atomic operations on one name, the site-wide voiding of leases, and what is read or
+kept beside evidence: the record of a name, the names, notes and claims.
 
 Rules (docs/evidence.md says why each is needed)
 1. Each call is atomic on its name; times are the store's own.
@@ -7,14 +8,15 @@ Rules (docs/evidence.md says why each is needed)
    learned under is the current one.
 4. Only `learn` with `primary_has` lifts a tombstone.
 5. A mark expires by itself, never before its `ttl`; a name never expires before its marks and tombstones.
+6. `inspect` and `names` change nothing; no decision is made on what they tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Protocol
 
-from extproc.evidence.model import Evidence, Invalidation, Observation, Snapshot
+from extproc.evidence.model import Arrived, Changed, Evidence, Invalidation, Observation, Record, Snapshot
 from extproc.oci.reference import Digest, Name, Tag
 
 
@@ -37,20 +39,45 @@ class Store(Protocol):
     async def learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> bool:
         """Operation 4: write what an exchange showed. False if the snapshot no longer holds."""
 
-    async def primary_changed(self, name: Name, what: Invalidation) -> None:
-        """Operation 5, and operation 2 without a mark for a write that no processor saw."""
+    async def learn_all(self, name: Name, snapshot: Snapshot, seen: Sequence[Observation]) -> bool:
+        """Operation 4 for many observations, all begun under one snapshot. False if it no longer holds; then some
+        of them, the first ones, may have been taken (each was, while it held)."""
+
+    async def primary_changed(self, name: Name, what: Invalidation, *, pushed: Digest | None = None) -> Changed:
+        """Operation 5, and operation 2 without a mark for a write that no processor saw.
+
+        `pushed`: the manifest that a push notification names; it is awaited at the secondary, which is no evidence.
+        """
 
     async def primary_dropped(self, name: Name) -> None:
         """Operation 5 for a name renamed or deleted: all its digests are as if deleted, its leases void."""
 
-    async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> None:
-        """Operation 6: present, unless deleted. Touches neither leases nor tombstones."""
+    async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> Sequence[Arrived]:
+        """Operation 6: present, unless deleted. Touches neither leases nor tombstones. Gives those awaited."""
 
     async def secondary_lost(self, name: Name, digest: Digest) -> None:
         """Operation 6: no longer present."""
 
     async def void_leases(self) -> None:
         """Every lease learned from an exchange that began before now is void, for all names."""
+
+    async def inspect(self, name: Name) -> Record:
+        """All that is held of `name`; an empty record when nothing is."""
+
+    def names(self) -> AsyncIterator[Name]:
+        """Every name that the store holds something of, each once, in no order."""
+
+    async def note(self, topic: str, text: str | None) -> None:
+        """Keep a text for the site under `topic` (None: no longer); no evidence, just what a later run reads."""
+
+    async def noted(self, topic: str) -> str | None:
+        """The text kept under `topic`."""
+
+    async def claim(self, topic: str, owner: str, ttl: float) -> bool:
+        """Hold `topic` for `ttl` seconds from now, or go on holding it. False while another owner does."""
+
+    async def release(self, topic: str, owner: str) -> None:
+        """No longer hold it; nothing happens if another owner does."""
 
     async def ping(self) -> None:
         """Raises StoreUnavailable when the store does not answer."""

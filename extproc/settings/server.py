@@ -1,0 +1,45 @@
+"""The processor's own endpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from extproc.settings.section import Address, Endpoint, Seconds, Section
+
+
+class Server(Section):
+    """The processor itself."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Worker processes, each with a socket of its own. More than one needs a shared store."""
+    socket_dir: Path = Path("/run/geo-extproc")
+    """Worker N listens on the Unix socket `worker-N.sock` in this directory (mode 0700)."""
+    address: Address | None = None
+    """Instead of sockets: worker N listens on this host and port + N, in plain text. Loopback or mesh only."""
+    max_concurrent_streams: Annotated[int, Field(ge=1)] = 1000
+    """Exchanges at once in one worker; beyond it the request goes to the primary."""
+    drain: Seconds = 5.0
+    """On SIGTERM: how long a worker answers NOT_SERVING before it stops taking exchanges."""
+    transport: Literal["grpcio"] = "grpcio"
+    """What carries the streams of Envoy."""
+
+    @model_validator(mode="after")
+    def _ports(self) -> Self:
+        if self.address is not None and self.address.port + self.workers - 1 > 65535:
+            raise ValueError(
+                f"address {self.address} leaves no port for each of {self.workers} workers: choose a lower port"
+            )
+        return self
+
+    def socket(self, worker: int) -> Path:
+        return self.socket_dir / f"worker-{worker}.sock"
+
+
+class Admin(Section):
+    """HTTP for health, and for the copies of writes that no worker saw."""
+
+    address: Address = Endpoint(host="127.0.0.1", port=9001)
+    """Envoy's copies come here too: reachable for it, and for nobody who must not make this site forget."""

@@ -1,0 +1,153 @@
+"""The whole configuration, and where it comes from: the only reader of the TOML file and the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+from pydantic import BaseModel, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import SettingsError as SourceError
+
+from extproc.settings.auth import Auth
+from extproc.settings.envoy import Envoy
+from extproc.settings.notifications import Notifications
+from extproc.settings.policy import Policy
+from extproc.settings.reconcile import Reconcile
+from extproc.settings.server import Admin, Server
+from extproc.settings.service_account import ServiceAccount
+from extproc.settings.sites import Sites
+from extproc.settings.store import Store
+from extproc.settings.telemetry import Telemetry
+
+_PREFIX: Final = "GEO_EXTPROC_"
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class SettingsError(Exception):
+    """A setting cannot be used. The message is one sentence that names the value and the remedy."""
+
+
+class Settings(BaseSettings):
+    """The whole configuration, valid once it exists."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    server: Server = Server()
+    admin: Admin = Admin()
+    auth: Auth
+    store: Store = Store()
+    policy: Policy = Policy()
+    sites: Sites
+    envoy: Envoy = Envoy()
+    telemetry: Telemetry = Telemetry()
+    notifications: Notifications = Notifications()
+    service_account: ServiceAccount = ServiceAccount()
+    reconcile: Reconcile = Reconcile()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.server.workers > 1 and self.store.url == "memory://":
+            raise ValueError(
+                f"server.workers is {self.server.workers} but store.url memory:// lives in one process: "
+                "set server.workers = 1 or give a redis:// URL"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = init_settings().get("_toml")
+        if not isinstance(file, Path):
+            return init_settings, env_settings
+        return env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    @classmethod
+    def load(cls, file: Path) -> Settings:
+        """Read `file` and the environment. Relative paths are relative to the file's directory.
+
+        Raises SettingsError.
+        """
+        _check_environment(frozenset(cls.model_fields))
+        try:
+            with file.open("rb") as stream:
+                tomllib.load(stream)
+        except OSError as error:
+            raise SettingsError(
+                f"cannot read the configuration {str(file)!r}: {error.strerror}; give its path with --config"
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"the configuration {str(file)!r} is not TOML: {error}; correct that line") from error
+        try:
+            # The links of a mounted Secret lead elsewhere: the directory is the one that was named.
+            return _resolved(cls(_toml=file), file.absolute().parent)  # type: ignore[call-arg]
+        except ValidationError as error:
+            raise SettingsError(_explain(error, file)) from error
+        except SourceError as error:
+            raise SettingsError(
+                f"the environment cannot be used: {error}; give one variable for each key, such as "
+                f"{_PREFIX}STORE__URL, or the whole table as JSON"
+            ) from error
+
+
+def _check_environment(sections: frozenset[str]) -> None:
+    """A misspelt table; a misspelt key of a table is the model's to find. Raises SettingsError.
+
+    Kubernetes sets GEO_EXTPROC_SERVICE_HOST and the like for a Service named geo-extproc: not ours, no `__`.
+    """
+    for variable in sorted(os.environ):
+        table, separator, _ = variable.upper().partition("__")
+        if separator and table.startswith(_PREFIX) and table.removeprefix(_PREFIX).lower() not in sections:
+            raise SettingsError(
+                f"the environment variable {variable} is not a setting; check its spelling or remove it "
+                f"(tables: {', '.join(sorted(sections))})"
+            )
+
+
+def _resolved(model: Model, directory: Path) -> Model:
+    """The model with each relative path made absolute."""
+    changes: dict[str, object] = {}
+    for field in type(model).model_fields:
+        match getattr(model, field):
+            case Path() as path:
+                changes[field] = directory / path
+            case tuple() as paths:
+                changes[field] = tuple(directory / path for path in paths)
+            case BaseModel() as section:
+                changes[field] = _resolved(section, directory)
+    return model.model_copy(update=changes)
+
+
+def _explain(error: ValidationError, file: Path) -> str:
+    """The first finding in words, and how many more there are."""
+    first, *more = error.errors()
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    message = ": " + first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        message = " is required but not set"
+    elif first["type"] == "extra_forbidden":
+        message = " is not a setting; check its spelling or remove it"
+    elif first["type"] != "value_error" and isinstance(first["input"], str | int | float):
+        # Messages of ours name the value themselves, without its password.
+        message = f": {first['input']!r}{message}"
+    rest = f" ({len(more)} more)" if more else ""
+    return f"{where} in {str(file)!r} (or the environment){message}{rest}"

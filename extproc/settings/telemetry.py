@@ -1,0 +1,22 @@
+"""Logs, spans and metrics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from extproc.settings.section import Section
+
+
+class Telemetry(Section):
+    """Logs, spans and metrics."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are written, to standard error."""
+    log_format: Literal["json", "text"] = "json"
+    """json: one object a line. text: for reading at a terminal."""
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Share of decisions traced where the caller's trace context does not decide."""
+    exporter: Literal["none", "console"] = "none"
+    """Where spans and metrics go. console: standard error."""
