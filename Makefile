@@ -34,9 +34,14 @@ check: setup ## lint, format, types, import rules
 	$(BIN)/lint-imports
 
 .PHONY: test-load
-test-load: setup ## the end-to-end promises at full length: 1,000 rounds, 5,000 requests a fault, 2 GiB
-	GEO_TEST_ROUNDS=1000 GEO_TEST_FAULT_REQUESTS=5000 GEO_TEST_BLOB_BYTES=2147483648 \
-		$(BIN)/pytest -v tests/e2e
+test-load: setup ## the promises at full length: 1,000 rounds, 5,000 requests a fault, 2 GiB, 100,000 events
+	GEO_TEST_ROUNDS=1000 GEO_TEST_FAULT_REQUESTS=5000 GEO_TEST_BLOB_BYTES=2147483648 GEO_TEST_EVENTS=100000 \
+		GEO_TEST_RECONCILE_NAMES=200 GEO_TEST_RECONCILE_TAGS=50 \
+		$(BIN)/pytest -v tests/e2e tests/notification/test_many_events.py
+
+.PHONY: bench-store
+bench-store: setup ## memory of 10 million digests in Redis, 1,000 a name: under 1.2 GB
+	$(BIN)/python bench/store_memory.py
 
 .PHONY: test-bare
 test-bare: ## demo and tests in a bare Debian 12 chroot (root, debootstrap)

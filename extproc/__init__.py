@@ -16,11 +16,13 @@ The map (imports point down)
 
     cli         commands, thin                       sandbox    two sites on one machine
     app         composition root                     supervisor, worker: processes
-    bootstrap   Envoy's configuration from settings
+    bootstrap   Envoy's configuration from settings  explain    one request in words    files   those of the settings
     transport   grpc                                 admin      health, copies of unseen writes
     processor   codec, exchange, stream              evidence/* stores and their keepers
     routing     decision (pure), router, learning
     evidence.store (protocol), evidence.model · auth · oci
+    reconcile   both sites compared, name by name     registry   our own client of the two
+    renewal     leases of hot tags kept fresh        status     what is held, in figures
     telemetry   names, recorder, set-up              settings   every setting
 
 The rules each part keeps are stated at the top of its modules; docs/ has the pages for people.

@@ -1,159 +1,34 @@
-"""The composition root: what is built from the settings, and in which order it starts, drains and closes.
+"""The composition root: in which order things start, drain and close.
 
-`Parts` belongs to every process; `Worker` is one ext_proc endpoint. With `memory://` both live in one process
-(`serve_alone`); with a shared store the supervisor runs N of `serve_worker` (supervisor.py).
+What is built from the settings is in build.py, what every process is made of in parts.py. With `memory://` there is
+one process (`serve_alone`); with a shared store the supervisor runs N of `serve_worker` (supervisor.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from functools import partial
-from itertools import chain, repeat
-from typing import Final
 
 import structlog
 
 from extproc.admin.server import AdminServer, Health
-from extproc.admin.unseen import UnseenWrites
 from extproc.auth.challenge import Challenge
-from extproc.auth.keys import KeySet
-from extproc.auth.token import TokenVerifier
-from extproc.evidence.backlog import LAST_PAUSE, Backlog
-from extproc.evidence.breaker import Breaker
-from extproc.evidence.guarded import GuardedStore
-from extproc.evidence.memory import MemoryStore
-from extproc.evidence.redis import connect
-from extproc.evidence.store import Store, StoreUnavailable
+from extproc.build import build_policy, build_verifier
+from extproc.parts import Parts, open_parts
 from extproc.processor.stream import Stream
-from extproc.routing.policy import Policy
-from extproc.routing.router import MARK_MARGIN, Router
+from extproc.reconcile.schedule import keep_reconciling
+from extproc.routing.router import Interest, Router
 from extproc.settings import Settings
-from extproc.telemetry import names
 from extproc.telemetry.recorder import DecisionRecorder
-from extproc.telemetry.setup import Telemetry, build_telemetry, configure_log
 from extproc.transport.grpcio import GrpcioServer
 
 log = structlog.get_logger()
 
-_FIRST_LOOKS: Final = 0.1
-"""Seconds between the first looks at the store, so that a start without it says so soon."""
 
-
-@dataclass(slots=True)
-class Parts:
-    """What a process of ours has, worker or supervisor: telemetry, the guarded store, and what it did not take."""
-
-    settings: Settings
-    telemetry: Telemetry
-    store: GuardedStore
-    backlog: Backlog
-    store_ok: bool = True
-
-    def unseen_writes(self) -> UnseenWrites:
-        copies = self.telemetry.meter.create_counter(names.UNSEEN_WRITES, unit="{write}")
-        return UnseenWrites(
-            self.backlog, self.settings.policy.write_timeout + MARK_MARGIN, count=lambda: copies.add(1)
-        )
-
-    def store_word(self) -> str:
-        """For `/readyz`."""
-        return "ok" if self.store_ok else "degraded"
-
-    async def watch_store(self) -> None:
-        """Look at the store until cancelled, for a process that may ask it nothing else."""
-        settings = self.settings.store
-        for pause in chain(repeat(_FIRST_LOOKS, settings.breaker_failures), repeat(settings.breaker_pause)):
-            with suppress(StoreUnavailable):
-                await self.store.ping()
-            await asyncio.sleep(pause)
-
-
-@asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
-    """Build, and close in reverse. Every lease from before this moment is void, as soon as the store takes it."""
-    configure_log(settings.telemetry.log_level, settings.telemetry.log_format)
-    telemetry = build_telemetry(settings.telemetry.exporter, settings.telemetry.trace_ratio)
-    changes = telemetry.meter.create_counter(names.STORE_CHANGES, unit="{change}")
-    store = build_store(settings)
-    shown = settings.store.public_url
-    parts: Parts
-
-    def on_change(available: bool, detail: str) -> None:
-        parts.store_ok = available
-        changes.add(1, {names.STORE_AVAILABLE: available})
-        if available:
-            log.info("store available again: reads are decided on evidence", store=shown)
-        else:
-            log.error(
-                "store unavailable: reads go to the primary; start it or correct the store table",
-                store=shown,
-                detail=detail,
-            )
-
-    budget = settings.store.budget
-    guarded = GuardedStore(
-        store,
-        budget=budget,
-        breaker=Breaker(failures=settings.store.breaker_failures, pause=settings.store.breaker_pause),
-        quarantine=LAST_PAUSE + 2 * budget,
-        on_change=on_change,
-    )
-    # Invalidations never wait for a breaker: while it is open here, another worker may reach the store and
-    # serve what this write makes untrue.
-    always = GuardedStore(store, budget=budget, breaker=Breaker(failures=sys.maxsize, pause=0))
-    parts = Parts(settings, telemetry, guarded, Backlog(always, start_voided=True))
-    retrying = asyncio.create_task(parts.backlog.run())
-    try:
-        yield parts
-    finally:
-        retrying.cancel()
-        with suppress(asyncio.CancelledError):
-            await retrying
-        await store.close()
-        telemetry.close()
-
-
-def build_store(settings: Settings) -> Store:
-    """The store that the settings name, unguarded. Raises StoreUnavailable for a bad URL or an unreadable secret."""
-    if settings.store.url == "memory://":
-        return MemoryStore(absent_ttl=settings.policy.absent_ttl, name_ttl=settings.store.name_ttl)
-    try:
-        return connect(settings.store, absent_ttl=settings.policy.absent_ttl)
-    except StoreUnavailable as error:
-        raise StoreUnavailable(f"the store cannot be used: {error}; correct the store table") from error
-
-
-def build_verifier(settings: Settings) -> TokenVerifier | None:
-    """None for passthrough. Raises auth.keys.KeysInvalid."""
-    auth = settings.auth
-    if auth.mode == "passthrough":
-        return None
-    return TokenVerifier(
-        KeySet.load(auth.keys),
-        issuer=auth.issuer,
-        audience=auth.service,
-        leeway=auth.leeway,
-        cache_size=auth.cache_size,
-    )
-
-
-def build_policy(settings: Settings) -> Policy:
-    policy = settings.policy
-    return Policy(
-        max_staleness=policy.max_staleness,
-        unknown_digests_local=policy.unknown_digests == "secondary",
-        present_recheck=policy.present_recheck,
-        write_timeout=policy.write_timeout,
-    )
-
-
-def build_server(parts: Parts, number: int) -> GrpcioServer:
+def build_server(parts: Parts, number: int, interest: Interest | None = None) -> GrpcioServer:
     """Worker `number`'s endpoint, not yet listening."""
     settings = parts.settings
     router = Router(
@@ -162,6 +37,7 @@ def build_server(parts: Parts, number: int) -> GrpcioServer:
         writes=parts.backlog,
         policy=build_policy(settings),
         now=time.time,
+        interest=interest,
     )
     recorder = DecisionRecorder(parts.telemetry.tracer, parts.telemetry.meter)
     challenge = Challenge(settings.auth.realm, settings.auth.service)
@@ -181,16 +57,19 @@ def worker_address(settings: Settings, number: int) -> str:
 
 async def serve_alone(settings: Settings) -> None:
     """One process: the only worker, and the admin server with it."""
-    async with open_parts(settings) as parts:
+    async with open_parts(settings) as parts, parts.renewing() as renewal:
         stop = stop_requested()
-        server = build_server(parts, 0)
+        server = build_server(parts, 0, renewal)
         serving = False
 
         def health() -> Health:
             return Health(ready=serving, store=parts.store_word(), workers=int(serving))
 
-        admin = AdminServer(settings.admin.address, health, parts.unseen_writes())
+        on_lease_dropped = None if renewal is None else renewal.on_lease_dropped
+        pages = parts.notification_pages(on_lease_dropped) | parts.status_pages()
+        admin = AdminServer(settings.admin.address, health, parts.unseen_writes(), pages)
         await admin.start()
+        reconciling = asyncio.create_task(keep_reconciling(settings, parts.background, lambda: serving))
         try:
             await server.start()
             serving = True
@@ -199,6 +78,8 @@ async def serve_alone(settings: Settings) -> None:
             serving = False
             await drain(server, settings)
         finally:
+            reconciling.cancel()
+            await asyncio.gather(reconciling, return_exceptions=True)
             await admin.stop()
 
 
@@ -210,10 +91,10 @@ async def serve_worker(
     An orphan does not drain: nobody takes the copies of writes that no worker saw any more, so it must not go on
     deciding on evidence, and the next supervisor wants its place.
     """
-    async with open_parts(settings) as parts:
+    async with open_parts(settings) as parts, parts.renewing() as renewal:
         structlog.contextvars.bind_contextvars(worker=number)
         stop = stop_requested()
-        server = build_server(parts, number)
+        server = build_server(parts, number, renewal)
         await server.start()
         ready()
         log.info("serving", address=worker_address(settings, number))

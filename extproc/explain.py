@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from extproc.auth.access import missing_access, required_access
 from extproc.auth.grant import Access, Grant, Rejection
 from extproc.evidence.model import Evidence, Unavailable
 from extproc.evidence.store import Store, StoreUnavailable
-from extproc.oci.operation import Operation
+from extproc.oci.operation import Kind, Operation
 from extproc.oci.parse import parse_operation
 from extproc.oci.reference import Digest, Name, ReferenceInvalid, Tag
 from extproc.routing.accept import LEASED_MEDIA_TYPES
 from extproc.routing.decision import Credential, Forward, Lookup, Refuse, admit, resolve
 from extproc.routing.policy import Policy
 
-_HOST = re.compile(r"[^/]*[.:][^/]*|localhost")
+_HOST: Final = re.compile(r"[^/]*[.:][^/]*|localhost")
+
+
+_UPPER: Final = re.compile(r"[A-Z]")
+_TRANSPORT: Final = "docker://"
+"""How skopeo and others begin a reference to a registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,8 @@ class Explanation:
     evidence: dict[str, Any] | None
     """None where the decision needs none."""
     decision: dict[str, Any]
-    reason: str
+    reason: str | None
+    """None where the processor does not see the request."""
     words: list[str] = field(default_factory=list)
 
 
@@ -38,13 +44,41 @@ def request_of_reference(text: str) -> tuple[str, str]:
 
     Raises ReferenceInvalid.
     """
+    text = text.removeprefix(_TRANSPORT)
     first, slash, rest = text.partition("/")
     remainder = rest if slash and _HOST.fullmatch(first) else text
     name, at, digest = remainder.partition("@")
     name, colon, tag = name.partition(":")
     named = Tag(tag if colon else "latest")
     # With both the digest counts, as it does for clients; the tag must be one all the same.
-    return "GET", f"/v2/{Name(name)}/manifests/{Digest(digest) if at else named}"
+    return "GET", f"/v2/{_name(name)}/manifests/{Digest(digest) if at else named}"
+
+
+def past_the_processor(method: str) -> Explanation:
+    """Of `/jwt/auth` where Envoy routes it to the issuer."""
+    return Explanation(
+        operation={"kind": "token", "method": method, "name": None, "reference": None, "needs": []},
+        grant={"status": "not needed", "access": []},
+        evidence=None,
+        decision={"route": "issuer", "pinned_to": None, "learns_from_the_answer": False, "invalidates": None},
+        reason=None,
+        words=[
+            f"operation  {method} token: the issuer's endpoint, where clients get their tokens",
+            "grant      not needed",
+            "evidence   not needed",
+            "decision   issuer: Envoy sends it to sites.issuer, past the processor",
+            "reason     none, and so no x-geo-reason in the response",
+        ],
+    )
+
+
+def _name(text: str) -> Name:
+    try:
+        return Name(text)
+    except ReferenceInvalid as error:
+        if _UPPER.search(text):
+            raise ReferenceInvalid(f"{error}: names are in lower case, such as {text.lower()!r}") from error
+        raise
 
 
 async def explain(
@@ -71,7 +105,7 @@ async def explain(
         evidence=None if evidence is None else _evidence(evidence),
         decision=_decision(decision),
         reason=decision.reason.value,
-        words=_words(operation, credential, assumed, evidence, decision),
+        words=[*_words(operation, credential, assumed, evidence, decision), *_hints(operation, path)],
     )
 
 
@@ -144,8 +178,12 @@ def _words(
         case Unavailable(detail=detail):
             lines.append(f"evidence   unavailable: {detail}")
         case Evidence(lease=lease, digest=digest, marked=marked):
-            tag = f"primary said {lease.digest} {lease.age:.1f} s ago; " if lease else ""
-            lines.append(f"evidence   {tag}digest {digest.value}{'; a write is under way' if marked else ''}")
+            known = f"digest {digest.value}"
+            if lease is not None:
+                known = f"primary said {lease.digest} {lease.age:.1f} s ago; {known}"
+            elif isinstance(operation.reference, Tag):
+                known = "no lease of this tag"
+            lines.append(f"evidence   {known}{'; a write is under way' if marked else ''}")
     match decision:
         case Refuse(status=status):
             lines.append(f"decision   answered here: {status}")
@@ -155,8 +193,14 @@ def _words(
     return lines
 
 
+def _hints(operation: Operation, path: str) -> list[str]:
+    if operation.kind is Kind.UNKNOWN and _UPPER.search(path.partition("?")[0]):
+        return ["note       names are in lower case: no registry has one with capital letters"]
+    return []
+
+
 def _scope(access: Access) -> str:
     return f"{access.type}:{access.name}:{access.action}"
 
 
-__all__ = ["Explanation", "ReferenceInvalid", "explain", "request_of_reference"]
+__all__ = ["Explanation", "ReferenceInvalid", "explain", "past_the_processor", "request_of_reference"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,10 @@ from typing import Final
 import structlog
 
 from extproc.admin.server import AdminServer, Health
-from extproc.app import Parts, open_parts, stop_requested
+from extproc.app import stop_requested
+from extproc.oci.reference import Name, Tag
+from extproc.parts import Parts, open_parts
+from extproc.reconcile.schedule import keep_reconciling
 from extproc.settings import Settings
 from extproc.telemetry import names
 
@@ -42,10 +46,14 @@ class WorkersFailed(Exception):
 class Supervisor:
     """The parent of N workers."""
 
-    def __init__(self, settings: Settings, config: Path, parts: Parts) -> None:
+    def __init__(
+        self, settings: Settings, config: Path, parts: Parts, on_lease_dropped: Callable[[Name, Tag], None] | None
+    ) -> None:
+        """`on_lease_dropped` hears of tags that somebody reads and the primary told a change of."""
         self._settings = settings
         self._config = config
         self._parts = parts
+        self._on_lease_dropped = on_lease_dropped
         self._serving: set[int] = set()
         self._ever_served: set[int] = set()
         self._faults: dict[int, str] = {}
@@ -56,10 +64,18 @@ class Supervisor:
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; then drain every worker. Raises AdminError and WorkersFailed."""
-        admin = AdminServer(self._settings.admin.address, self._health, self._parts.unseen_writes())
+        pages = self._parts.notification_pages(self._on_lease_dropped) | self._parts.status_pages()
+        admin = AdminServer(self._settings.admin.address, self._health, self._parts.unseen_writes(), pages)
         await admin.start()
         requested = asyncio.create_task(stop_requested().wait())
         watching = asyncio.create_task(self._parts.watch_store())
+        reconciling = asyncio.create_task(
+            keep_reconciling(
+                self._settings,
+                self._parts.background,
+                lambda: len(self._serving) == self._settings.server.workers,
+            )
+        )
         keepers = [asyncio.create_task(self._keep(number)) for number in range(self._settings.server.workers)]
         try:
             # A keeper ends by itself only with an exception.
@@ -68,10 +84,12 @@ class Supervisor:
             self._stopping.set()
             requested.cancel()
             watching.cancel()
+            reconciling.cancel()
             for process in self._processes.values():
                 with suppress(ProcessLookupError):
                     process.send_signal(signal.SIGTERM)
             ended = await asyncio.gather(*keepers, return_exceptions=True)
+            await asyncio.gather(reconciling, return_exceptions=True)
             await admin.stop()
         for outcome in ended:
             if isinstance(outcome, BaseException):
@@ -149,5 +167,5 @@ class Supervisor:
 
 async def supervise(settings: Settings, config: Path) -> None:
     """Serve with N workers until told to stop."""
-    async with open_parts(settings) as parts:
-        await Supervisor(settings, config, parts).run()
+    async with open_parts(settings) as parts, parts.renewing() as renewal:
+        await Supervisor(settings, config, parts, None if renewal is None else renewal.on_lease_dropped).run()

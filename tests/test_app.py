@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -14,12 +15,15 @@ import grpc
 import pytest
 
 from extproc import settings
-from extproc.app import build_policy, build_store, build_verifier, open_parts, stop_requested, worker_address
+from extproc.app import stop_requested, worker_address
 from extproc.auth.grant import Grant
+from extproc.build import build_policy, build_store, build_verifier
 from extproc.evidence.memory import MemoryStore
 from extproc.evidence.model import Invalidation
 from extproc.evidence.redis import RedisStore
+from extproc.evidence.store import StoreUnavailable
 from extproc.oci.reference import Name
+from extproc.parts import open_parts
 from extproc.routing.policy import Policy
 from extproc.settings import Settings
 from extproc.transport.grpcio import METHOD
@@ -110,6 +114,47 @@ class TestParts:
             assert not parts.backlog.blocks(Name("a/b"))
             assert parts.store_word() == "ok"
 
+    async def test_stopping_gives_the_store_what_it_has_not_taken(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The loop that retries is held up here, so that only the stop can have done it."""
+        async with open_parts(loaded(tmp_path)) as parts:
+            backlog = parts.backlog
+            while backlog.pending:  # noqa: ASYNC110 - a state, not an event
+                await asyncio.sleep(0)
+            tried: list[str] = []
+
+            async def taken_the_second_time() -> None:
+                tried.append("void")
+                if len(tried) == 1:
+                    raise StoreUnavailable("busy")
+
+            backlog._store.void_leases = taken_the_second_time  # type: ignore[method-assign]
+            await backlog.void_leases()
+            before = backlog.pending
+        assert (before, backlog.pending, tried) == (1, 0, ["void", "void"])
+        assert "never took" not in capsys.readouterr().err
+
+    async def test_what_is_lost_with_us_is_said(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("extproc.parts._LAST_TRIES", 0.01)
+        async with open_parts(loaded(tmp_path, f'store.url = "redis://127.0.0.1:{free_port()}"')) as parts:
+            await parts.backlog.begin_write(Name("a/b"), "m", Invalidation(), 1.0)
+        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        (line,) = [line for line in lines if line["event"].startswith("stopped with invalidations")]
+        # The void of the start, and the write.
+        assert (line["level"], line["count"]) == ("error", 2)
+        assert "start this one again" in line["event"]
+
+    async def test_a_start_that_failed_has_nothing_to_lose(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(ZeroDivisionError):
+            async with open_parts(loaded(tmp_path, f'store.url = "redis://127.0.0.1:{free_port()}"')):
+                raise ZeroDivisionError
+        assert "never took" not in capsys.readouterr().err
+
     async def test_an_unseen_write_outlives_the_longest_write(self, tmp_path: Path) -> None:
         async with open_parts(loaded(tmp_path, "policy.write_timeout = 7")) as parts:
             seen: list[float] = []
@@ -123,8 +168,9 @@ class TestParts:
             assert seen == [12.0]
 
     async def test_a_store_that_is_away_is_degraded_and_logged_once(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr("extproc.parts._LAST_TRIES", 0.01)
         text = f'store.url = "redis://user:hunter2@127.0.0.1:{free_port()}/0"\nstore.breaker_failures = 2'
         async with open_parts(loaded(tmp_path, text)) as parts:
             watching = asyncio.create_task(parts.watch_store())
@@ -136,7 +182,9 @@ class TestParts:
             assert parts.backlog.blocks(Name("a/b"))
         out, err = capsys.readouterr()
         assert out == ""
-        (line,) = err.splitlines()
+        line, last = err.splitlines()
+        assert "stopped with invalidations" in last
+        assert "hunter2" not in last
         assert "store unavailable" in line
         assert f"redis://127.0.0.1:{parts.settings.store.url.rpartition(':')[2]}" in line
         assert "correct the store table" in line
@@ -232,15 +280,15 @@ class TestCannotServe:
             pytest.param(
                 REDIS + 'store.password_file = "nowhere"',
                 "",
-                1,
-                ["redis://127.0.0.1:1", "/nowhere"],
+                2,
+                ["redis://127.0.0.1:1", "/nowhere", "correct the store table"],
                 id="password_file",
             ),
             pytest.param(
                 'store.url = "redis://h:x"',
                 "",
-                1,
-                ["the URL cannot be used", "correct the store table"],
+                2,
+                ["store.url", "'redis://h:x'", "is not host:port"],
                 id="a bad URL",
             ),
         ],
@@ -261,7 +309,7 @@ class TestCannotServe:
             port = taken.getsockname()[1]
             settings = f'{store}server.address = "127.0.0.1:{port}"\n'
             with Program(tmp_path, settings) as program:
-                self.check(program, 1, [f"cannot listen on 127.0.0.1:{port}: Address already in use; free it"])
+                self.check(program, 1, [f"cannot listen on 127.0.0.1:{port}: Address already in use; end what"])
 
     @staticmethod
     def check(program: Program, code: int, parts: list[str]) -> None:

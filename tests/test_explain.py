@@ -168,7 +168,7 @@ async def test_a_write_under_way() -> None:
     found = await site.explain("GET", TAG, PULL)
     assert found.evidence is not None
     assert found.evidence["write_under_way"] is True
-    assert found.words[2] == "evidence   digest unknown; a write is under way"
+    assert found.words[2] == "evidence   no lease of this tag; a write is under way"
 
 
 async def test_a_store_that_is_away() -> None:

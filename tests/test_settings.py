@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from extproc.settings import Endpoint, Settings, SettingsError, Site, Store
+from extproc.settings import Endpoint, Settings, SettingsError, Site
+from extproc.settings.section import public_url
 
 AUTH = 'auth.realm = "https://gitlab.example.com/jwt/auth"\nauth.keys = ["/k.pem"]\n'
 SITES = 'sites.primary.url = "https://p.example.com"\nsites.secondary.url = "http://10.0.0.1:5000"\n'
@@ -61,6 +62,13 @@ class TestFile:
 
     def test_passthrough_needs_no_issuer(self, tmp_path: Path) -> None:
         assert load(tmp_path, 'auth.mode = "passthrough"\n' + SITES).auth.keys == ()
+
+    def test_two_registries_behind_one_address(self, tmp_path: Path) -> None:
+        text = 'sites = {primary = {url = "https://lb", host = "p"}, secondary = {url = "https://lb", host = "s"}}\n'
+        assert load(tmp_path, AUTH + text).sites.secondary.host == "s"
+
+    def test_a_store_in_memory_takes_no_time(self, tmp_path: Path) -> None:
+        assert load(tmp_path, WHOLE + "envoy.message_timeout = 0.01").envoy.message_timeout == 0.01
 
     def test_settings_do_not_change(self, tmp_path: Path) -> None:
         settings = load(tmp_path, WHOLE)
@@ -148,6 +156,7 @@ class TestEnvironment:
             pytest.param("GEO_EXTPROC_CONFIG", id="the command line's"),
             pytest.param("GEO_EXTPROC_SERVICE_HOST", id="Kubernetes, service link"),
             pytest.param("GEO_EXTPROC_PORT_9001_TCP_ADDR", id="Kubernetes, port"),
+            pytest.param("GEO_EXTPROC_ADMIN_SERVICE_HOST", id="Kubernetes, a Service for the admin server"),
         ],
     )
     def test_what_is_not_ours(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
@@ -160,12 +169,33 @@ class TestEnvironment:
             pytest.param(
                 "GEO_EXTPROC_STOER__URL", "x", "GEO_EXTPROC_STOER__URL is not a setting; check its", id="table"
             ),
+            pytest.param(
+                "GEO_EXTPROC_POLICY_MAX_STALENESS",
+                "5",
+                "POLICY_MAX_STALENESS is not .+ two underscores; call it GEO_EXTPROC_POLICY__MAX_STALENESS$",
+                id="one underscore",
+            ),
+            pytest.param(
+                "geo_extproc_sites_primary_url",
+                "http://x",
+                "two underscores; call it GEO_EXTPROC_SITES__PRIMARY__URL$",
+                id="one underscore, deep",
+            ),
+            pytest.param(
+                "GEO_EXTPROC_SITES__PRIMARY_URL", "http://x", "GEO_EXTPROC_SITES__PRIMARY__URL$", id="one of two"
+            ),
+            pytest.param(
+                "GEO_EXTPROC_SERVICE__ACCOUNT__USERNAME",
+                "x",
+                "call it GEO_EXTPROC_SERVICE_ACCOUNT__USERNAME$",
+                id="two in a table's name",
+            ),
             pytest.param("GEO_EXTPROC_STORE__ULR", "x", "store.ulr in .+ is not a setting; check its", id="key"),
             pytest.param("GEO_EXTPROC_STORE", "x", "environment cannot be used: .+store.+; give one", id="not JSON"),
             pytest.param(
                 "GEO_EXTPROC_AUTH__KEYS", '["a', r"auth.keys .+'\[\"a' is not JSON.+; give a list", id="keys"
             ),
-            pytest.param("GEO_EXTPROC_SERVER__DRAIN", "soon", "server.drain .+'soon'.+a valid number", id="number"),
+            pytest.param("GEO_EXTPROC_SERVER__DRAIN", "soon", "server.drain .+'soon' is not a number", id="number"),
         ],
     )
     def test_wrong(
@@ -185,13 +215,19 @@ class TestWrong:
             pytest.param(AUTH + 'sites.primary.url = "http://p"\n', ["sites.secondary"], id="one site"),
             pytest.param(WHOLE + "server.wokers = 2", ["server.wokers", "check its spelling"], id="misspelt key"),
             pytest.param(WHOLE + "[sever]\nworkers = 2", ["sever", "check its spelling"], id="misspelt table"),
-            pytest.param(WHOLE + "server.workers = 0", ["server.workers", "0", "than or equal to 1"], id="too few"),
-            pytest.param(WHOLE + 'server.workers = "two"', ["server.workers", "'two'", "integer"], id="no number"),
+            pytest.param(
+                WHOLE + "server.workers = 0", ["server.workers", "0", "0 is too small: give 1 or more"], id="too few"
+            ),
+            pytest.param(
+                WHOLE + 'server.workers = "two"', ["server.workers", "'two' is not a whole number"], id="no number"
+            ),
             pytest.param(WHOLE + "server.workers = 2", ["workers is 2", "redis://"], id="workers in memory"),
-            pytest.param(WHOLE + "server.drain = inf", ["server.drain", "inf", "finite"], id="infinite"),
+            pytest.param(WHOLE + "server.drain = inf", ["server.drain", "inf is not a finite number"], id="infinite"),
             pytest.param(WHOLE + "policy.max_staleness = nan", ["max_staleness", "nan", "finite"], id="not a number"),
             pytest.param(
-                WHOLE + "policy.absent_ttl = -1", ["policy.absent_ttl", "-1", "greater than 0"], id="negative"
+                WHOLE + "policy.absent_ttl = -1",
+                ["policy.absent_ttl", "-1 is too small: give more than 0"],
+                id="negative",
             ),
             pytest.param(WHOLE + 'server.address = "x"', ["server.address", "'x' is not host:port"], id="no port"),
             pytest.param(WHOLE + 'admin.address = "h:0"', ["'h:0'", "a port is 1 to 65535"], id="port 0"),
@@ -203,14 +239,16 @@ class TestWrong:
                 id="no port for each worker",
             ),
             pytest.param(
-                WHOLE + 'server.transport = "http"', ["server.transport", "'http'", "'grpcio'"], id="choice"
+                WHOLE + 'server.transport = "http"', ["server.transport", "'http' is not 'grpcio'"], id="choice"
             ),
             pytest.param(SITES + 'auth.realm = "https://x"', ["keys is empty", "passthrough"], id="no keys"),
             pytest.param(SITES + 'auth.keys = ["k"]', ["realm ''", "token endpoint"], id="no realm"),
             pytest.param(SITES + 'auth = {keys = ["k"], realm = "https://é"}', ["is not a URL"], id="realm"),
             pytest.param(WHOLE + 'auth.service = "é"', ["service 'é'", "audience"], id="service"),
             pytest.param(WHOLE + 'auth.service = ""', ["service ''", "audience"], id="no service"),
-            pytest.param(WHOLE + "auth.leeway = 301", ["auth.leeway", "301", "300"], id="leeway"),
+            pytest.param(
+                WHOLE + "auth.leeway = 301", ["auth.leeway", "301 is too large: give 300 or less"], id="leeway"
+            ),
             pytest.param(WHOLE + 'store.url = "http://h"', ["store.url", "'http://h' is not memory://"], id="store"),
             pytest.param(WHOLE + 'store.prefix = "a b"', ["store.prefix", "'a b'"], id="prefix"),
             pytest.param(
@@ -219,7 +257,26 @@ class TestWrong:
                 id="useless CA",
             ),
             pytest.param(WHOLE + 'envoy.certificate = "c"', ["certificate and private_key"], id="half a pair"),
-            pytest.param(WHOLE + "server = 3", ["server", "3"], id="no table"),
+            pytest.param(WHOLE + "server = 3", ["server ", "3 is not a table"], id="no table"),
+            pytest.param(WHOLE + "server = []", ["server ", "the value is not a table"], id="a list for a table"),
+            pytest.param(WHOLE + "server.workers = 1.5", ["1.5 is not a whole number"], id="a broken number"),
+            pytest.param(WHOLE + "server.drain = [1]", ["the value is not a number"], id="a list for a number"),
+            pytest.param(WHOLE + 'envoy.response_headers = "maybe"', ["'maybe' is neither true nor"], id="switch"),
+            pytest.param(WHOLE + "store.prefix = 3", ["3 is not text", "quotes"], id="no text"),
+            pytest.param(WHOLE + "server.socket_dir = 3", ["3 is not a path", "quotes"], id="no path"),
+            pytest.param(
+                'auth.realm = "https://x"\nauth.keys = 3\n' + SITES, ["3 is not a list", "brackets"], id="no list"
+            ),
+            pytest.param(
+                AUTH + SITES.replace("http://10.0.0.1:5000", "https://P.example.com:443/"),
+                ["sites ", "both 'https://p.example.com'", "host by which each is known"],
+                id="one registry for both sites",
+            ),
+            pytest.param(
+                WHOLE + 'store = {url = "redis://h", budget = 0.1}',
+                ["envoy.message_timeout is 0.2", "0.2 s", "above 0.2", "store.budget, which is 0.1"],
+                id="no time for the store",
+            ),
         ],
     )
     def test_one_sentence_names_place_value_and_remedy(self, tmp_path: Path, text: str, parts: list[str]) -> None:
@@ -243,8 +300,10 @@ class TestWrong:
     @pytest.mark.parametrize(
         ("text", "parts"),
         [
-            pytest.param("a = [", ["is not TOML", "correct that line"], id="not TOML"),
-            pytest.param("[a]\n[a]\n", ["is not TOML", "line 2"], id="a table twice"),
+            pytest.param("a = [", ["is not TOML: invalid value at its end; complete it"], id="unfinished"),
+            pytest.param("a\nb", ["is not TOML: line 1, column 2: expected '='", "correct that line"], id="no value"),
+            pytest.param("a = /x", ["line 1, column 5: invalid value", "in quotes"], id="no quotes"),
+            pytest.param("[a]\n[a]\n", ["line 2, column 3: cannot declare 'a' twice"], id="a table twice"),
         ],
     )
     def test_not_toml(self, tmp_path: Path, text: str, parts: list[str]) -> None:
@@ -254,7 +313,7 @@ class TestWrong:
 
     def test_not_text(self, tmp_path: Path) -> None:
         (tmp_path / "geo.toml").write_bytes(b"\xff\xfe")
-        with pytest.raises(SettingsError, match="is not TOML"):
+        with pytest.raises(SettingsError, match="is not TOML: byte 1 is 0xff, which is not UTF-8; save it as UTF-8"):
             Settings.load(tmp_path / "geo.toml")
 
     @pytest.mark.parametrize(("name", "reason"), [("nowhere.toml", "No such file"), (".", "Is a directory")])
@@ -291,7 +350,7 @@ class TestWrong:
     ],
 )
 def test_public_url(url: str, shown: str) -> None:
-    assert Store(url=url).public_url == shown
+    assert public_url(url) == shown
 
 
 @pytest.mark.parametrize(

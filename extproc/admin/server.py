@@ -3,6 +3,7 @@
 GET /livez              200 while the process runs
 GET /readyz             200 when it can decide; a store that is away is "degraded", not unready
 PUT, DELETE anything    the copy of a write that no worker saw, answered 202 before its body is read
+any other method        on the path of one of the `pages`: that page's answer (extproc/admin/notifications.py)
 
 There is no router: it would take paths apart, and a copy counts whatever its path.
 """
@@ -10,7 +11,7 @@ There is no router: it would take paths apart, and a copy counts whatever its pa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, Protocol
 
@@ -40,6 +41,9 @@ class AdminError(Exception):
     """The admin address cannot be listened on; the message names it and the remedy."""
 
 
+Page = Callable[[web.BaseRequest], Awaitable[web.Response]]
+"""Answers the requests to one path, except PUT and DELETE."""
+
 _LARGEST_HEAD: Final = 64 * 1024
 """Bytes of one line or field: more than Envoy lets through in all (60 KiB)."""
 
@@ -47,16 +51,30 @@ _LARGEST_HEAD: Final = 64 * 1024
 class AdminServer:
     """Bound to one address; start and stop it once."""
 
-    def __init__(self, address: Endpoint, health: Callable[[], Health], unseen: UnseenSink) -> None:
+    def __init__(
+        self,
+        address: Endpoint,
+        health: Callable[[], Health],
+        unseen: UnseenSink,
+        pages: Mapping[str, Page] | None = None,
+    ) -> None:
+        """`pages` by their exact path; one whose path ends with a slash has all paths below it, too."""
         self._address = address
         self._health = health
         self._unseen = unseen
+        self._pages = dict(pages or {})
         self._runner: web.ServerRunner | None = None
 
     async def start(self) -> None:
         """Listen. Raises AdminError."""
-        # A copy that is refused for its size would be a write that nobody saw.
-        server = web.Server(self._answer, access_log=None, max_line_size=_LARGEST_HEAD, max_field_size=_LARGEST_HEAD)
+        # A copy that is refused for its size would be a write that nobody saw. Nobody's body is inflated.
+        server = web.Server(
+            self._answer,
+            access_log=None,
+            max_line_size=_LARGEST_HEAD,
+            max_field_size=_LARGEST_HEAD,
+            auto_decompress=False,
+        )
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
@@ -82,8 +100,14 @@ class AdminServer:
             case (("GET" | "HEAD"), "/readyz"):
                 health = self._health()
                 return web.json_response(asdict(health), status=200 if health.ready else 503)
+            case _, path if page := self._page(path):
+                return await page(request)
             case _:
                 return web.Response(status=404)
+
+    def _page(self, path: str) -> Page | None:
+        above = (page for prefix, page in self._pages.items() if prefix.endswith("/") and path.startswith(prefix))
+        return self._pages.get(path) or next(above, None)
 
 
 def _reason(error: OSError) -> str:

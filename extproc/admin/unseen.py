@@ -1,8 +1,9 @@
 """Writes that reached the primary without a decision: Envoy mirrors them here (`request_mirror_policies`).
 
-A worker that is killed, stopped or too slow must not make a push fail, so Envoy sends it on unseen. Its copy takes
-operation 2 all the same, with a mark that nobody lifts: between the copy and the primary's 2xx a read could still
-see, and learn, what the write is about to replace. The mark ends that, and expires when the write must be over.
+A worker that is killed, stopped or too slow must not make a push fail, so Envoy sends it on unseen. (A DELETE by
+digest it refuses: no copy may be lost where a tombstone is needed.) Its copy takes operation 2 all the same, with a
+mark that nobody lifts: between the copy and the primary's 2xx a read could still see, and learn, what the write is
+about to replace. The mark ends that, and expires when the write must be over.
 """
 
 from __future__ import annotations

@@ -73,6 +73,8 @@ class KeySet:
         if not keys:
             named = ", ".join(str(path) for path in paths) or "no file"
             reasons = "; ".join(skipped) or "nothing in it is a key"
+            if len(paths) == 1:
+                reasons = reasons.replace(f"{paths[0]}: ", "")
             raise KeysInvalid(
                 f"{named} holds no usable key ({reasons}): give the token issuer's certificate, public key or JWKS."
             )

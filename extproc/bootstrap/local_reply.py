@@ -6,8 +6,10 @@ import json
 
 from envoy_data_plane.envoy.config.accesslog.v3 import (
     AccessLogFilter,
+    AndFilter,
     ComparisonFilter,
     ComparisonFilterOp,
+    HeaderFilter,
     StatusCodeFilter,
 )
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -16,45 +18,69 @@ from envoy_data_plane.envoy.config.core.v3 import (
     RuntimeUInt32,
     SubstitutionFormatString,
 )
-from envoy_data_plane.envoy.config.route.v3 import DirectResponseAction
+from envoy_data_plane.envoy.config.route.v3 import DirectResponseAction, HeaderMatcher
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     LocalReplyConfig,
     ResponseMapper,
 )
 
+from extproc.bootstrap import match
 from extproc.bootstrap.header import overwrite
-from extproc.bootstrap.names import GEO_SITE, NOBODY
+from extproc.bootstrap.names import GEO_ROUTE, GEO_SITE, NOBODY
 
 UNREACHABLE = "no registry could be reached"
+UNRECORDED = "the deletion cannot be recorded at this site just now; try again"
 
 
 def unavailable(*, show_site: bool) -> LocalReplyConfig:
     """Every answer of 500 and more that Envoy makes up: no site could be reached, or none in time.
 
-    The processor's own answers (401, 400) pass unchanged.
+    The processor's 401 and 400 pass unchanged. Its 503 for a deletion that it cannot record keeps its words, and so
+    does our own for a deletion that it did not see: no site was even asked.
     """
     return LocalReplyConfig(
         mappers=[
-            ResponseMapper(
-                filter=AccessLogFilter(
-                    status_code_filter=StatusCodeFilter(
-                        comparison=ComparisonFilter(
-                            op=ComparisonFilterOp.GE,
-                            value=RuntimeUInt32(default_value=500, runtime_key="geo_extproc.local_reply_min_status"),
-                        )
+            _mapper(
+                AccessLogFilter(
+                    and_filter=AndFilter(
+                        filters=[
+                            _status(ComparisonFilterOp.EQ, 503, "geo_extproc.unrecorded_status"),
+                            _request(match.absent(GEO_ROUTE)),
+                            _request(match.method("DELETE")),
+                            _request(match.matches(":path", match.DELETE_BY_DIGEST + r"(?:\?.*)?")),
+                        ]
                     )
                 ),
-                body_format_override=SubstitutionFormatString(
-                    text_format_source=DataSource(
-                        inline_string=document("UNAVAILABLE", UNREACHABLE, "%RESPONSE_FLAGS%")
-                    ),
-                    content_type="application/json",
-                ),
-                # Otherwise the header would name the site that was tried last, as if it had answered.
-                headers_to_add=[api_version(), *([overwrite(GEO_SITE, NOBODY)] if show_site else [])],
-            )
+                "%LOCAL_REPLY_BODY%",
+                show_site=show_site,
+            ),
+            _mapper(
+                _status(ComparisonFilterOp.GE, 500, "geo_extproc.local_reply_min_status"),
+                document("UNAVAILABLE", UNREACHABLE, "%RESPONSE_FLAGS%"),
+                show_site=show_site,
+            ),
         ]
     )
+
+
+def _mapper(which: AccessLogFilter, text: str, *, show_site: bool) -> ResponseMapper:
+    return ResponseMapper(
+        filter=which,
+        body_format_override=SubstitutionFormatString(
+            text_format_source=DataSource(inline_string=text), content_type="application/json"
+        ),
+        # Otherwise the header would name the site that was tried last, as if it had answered.
+        headers_to_add=[api_version(), *([overwrite(GEO_SITE, NOBODY)] if show_site else [])],
+    )
+
+
+def _status(op: ComparisonFilterOp, status: int, runtime_key: str) -> AccessLogFilter:
+    value = RuntimeUInt32(default_value=status, runtime_key=runtime_key)
+    return AccessLogFilter(status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=op, value=value)))
+
+
+def _request(has: HeaderMatcher) -> AccessLogFilter:
+    return AccessLogFilter(header_filter=HeaderFilter(header=has))
 
 
 def name_invalid() -> DirectResponseAction:
@@ -65,6 +91,11 @@ def name_invalid() -> DirectResponseAction:
             inline_string=document("NAME_INVALID", "the path of a write must be in its canonical form", None)
         ),
     )
+
+
+def unrecorded() -> DirectResponseAction:
+    """503 for a DELETE by digest that no processor saw."""
+    return DirectResponseAction(status=503, body=DataSource(inline_string=document("UNAVAILABLE", UNRECORDED, None)))
 
 
 def api_version() -> HeaderValueOption:

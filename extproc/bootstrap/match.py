@@ -10,6 +10,10 @@ from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 CHANGE: Final = "/v2/.+/(?:manifests/[^/]+|blobs/[^/]+|tags/reference/[^/]+)"
 """Changes what a name means: manifest, blob and tag. `blobs/uploads/<id>` has one segment more."""
 
+DELETE_BY_DIGEST: Final = "/v2/.+/(?:manifests|blobs)/[^/]*:[^/]*"
+"""What a tombstone is for. No tag holds a colon, so whatever has one is a digest, in any algorithm and case; every
+other spelling of it is `NOT_CANONICAL` or ends in a slash."""
+
 NOT_CANONICAL: Final = r"(?s).*(?:[%;\\]|[^\x21-\x7e]|//|/\.\.?(?:/.*)?$).*"
 """Characters and segments that a registry might read differently. Anywhere: `/%762/` may be `/v2/` to it."""
 

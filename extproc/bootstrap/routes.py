@@ -9,8 +9,10 @@ The rules, in order; the first that matches is taken
    its mark in the store ends a little later.
 4. `x-geo-route` with anything else: the primary. A read may be sent again where it certainly got no answer.
 5. Without `x-geo-route`, a write in a form that we cannot read as the registry would: refused.
-6. Without it, a PUT or DELETE that changes what a name means: the primary, and a copy to the admin server.
-7. All else: the primary.
+6. Without it, a DELETE by digest: 503. If its copy were lost too, no tombstone would be written, and the secondary
+   would go on serving what was deleted: no new access (P6) goes before availability (P1).
+7. Without it, any other PUT or DELETE that changes what a name means: the primary, and a copy to the admin server.
+8. All else: the primary.
 
 No route has a timeout, for a layer takes as long as it takes; idle streams are the listener's to end.
 """
@@ -48,8 +50,7 @@ from extproc.bootstrap.names import (
     seconds,
 )
 from extproc.settings import Settings, Site
-
-JWT_AUTH = "/jwt/auth"
+from extproc.settings.sites import JWT_AUTH
 
 
 def route_configuration(settings: Settings) -> RouteConfiguration:
@@ -66,6 +67,7 @@ def route_configuration(settings: Settings) -> RouteConfiguration:
                     _seen_read(settings),
                     _seen(settings),
                     *_unreadable_writes(settings),
+                    _unseen_delete(settings),
                     _unseen_change(settings),
                     _unseen(settings),
                 ],
@@ -156,16 +158,13 @@ def _seen(settings: Settings) -> Route:
 
 def _unreadable_writes(settings: Settings) -> list[Route]:
     unseen_write = [match.absent(GEO_ROUTE), match.is_write()]
-    said = [overwrite("content-type", "application/json"), local_reply.api_version()]
-    if settings.envoy.response_headers:
-        said.append(overwrite(GEO_REASON, "name-invalid"))
 
     def refuse(name: str, regex: str) -> Route:
         return Route(
             name=name,
             match=RouteMatch(safe_regex=RegexMatcher(regex=regex), headers=unseen_write),
             direct_response=local_reply.name_invalid(),
-            response_headers_to_add=said,
+            response_headers_to_add=_said_here(settings, "name-invalid"),
         )
 
     start = RouteMatch(safe_regex=RegexMatcher(regex=match.UPLOAD_START), headers=unseen_write)
@@ -174,6 +173,24 @@ def _unreadable_writes(settings: Settings) -> list[Route]:
         _primary_route(settings, "unseen-upload", start),
         refuse("unseen-trailing-slash", match.TRAILING_SLASH),
     ]
+
+
+def _unseen_delete(settings: Settings) -> Route:
+    return Route(
+        name="unseen-delete",
+        match=RouteMatch(
+            safe_regex=RegexMatcher(regex=match.DELETE_BY_DIGEST),
+            headers=[match.absent(GEO_ROUTE), match.method("DELETE")],
+        ),
+        direct_response=local_reply.unrecorded(),
+        # As the processor answers where it cannot record a deletion.
+        response_headers_to_add=[*_said_here(settings, "evidence-unavailable"), overwrite("retry-after", "1")],
+    )
+
+
+def _said_here(settings: Settings, reason: str) -> list[HeaderValueOption]:
+    said = [overwrite("content-type", "application/json"), local_reply.api_version()]
+    return [*said, overwrite(GEO_REASON, reason)] if settings.envoy.response_headers else said
 
 
 def _unseen_change(settings: Settings) -> Route:

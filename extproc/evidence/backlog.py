@@ -5,7 +5,8 @@ Rules
    a missing tombstone may be in the store, and this worker knows better.
 2. Of one write (name and mark) only the newest wish counts: an end does what its begin does and lifts its mark.
 3. One attempt at a time for each write, so a begin that is late never follows its end.
-4. Nothing is dropped but by being taken. A repeated invalidation is harmless, a missing one is not.
+4. Nothing is dropped but by being taken, or with the process, which tries once more before it ends and says how many
+   are lost. A repeated invalidation is harmless, a missing one is not.
 5. A wish that fails goes behind the others: one name's trouble does not hold up the rest.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
@@ -27,7 +29,7 @@ LAST_PAUSE: Final = 0.2
 """Seconds between tries: doubled from the first to the last. Short, for when the store comes back other workers may
 read it at once, and serve what the writes kept here make untrue until it has taken them."""
 
-Wish = Callable[[], Awaitable[None]]
+Wish = Callable[[], Awaitable[object]]
 """One call of the store, to be tried until it succeeds."""
 
 
@@ -101,13 +103,23 @@ class Backlog:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            delay = FIRST_PAUSE
-            while self.pending:
-                if await self._retry():
-                    delay = FIRST_PAUSE
-                else:
-                    await self._pause(delay)
-                    delay = min(2 * delay, LAST_PAUSE)
+            await self._drain()
+
+    async def flush(self, seconds: float) -> int:
+        """Retry for at most `seconds`: how many invalidations the store still has not taken. For an orderly stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._drain()
+        return self.pending
+
+    async def _drain(self) -> None:
+        delay = FIRST_PAUSE
+        while self.pending:
+            if await self._retry():
+                delay = FIRST_PAUSE
+            else:
+                await self._pause(delay)
+                delay = min(2 * delay, LAST_PAUSE)
 
     async def _wish(self, key: tuple[Name, str], wish: Wish) -> bool:
         pending = self._writes.get(key)

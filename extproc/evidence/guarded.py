@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from extproc.evidence.breaker import Breaker, State
-from extproc.evidence.model import Evidence, Invalidation, Observation, Snapshot
-from extproc.evidence.store import Store, StoreUnavailable
+from extproc.evidence.model import Arrived, Changed, Evidence, Invalidation, Observation, Record, Snapshot
+from extproc.evidence.store import LONGEST_STEP, Store, StoreUnavailable
 from extproc.oci.reference import Digest, Name, Tag
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ def _ignore(available: bool, detail: str) -> None:
 
 
 class GuardedStore:
-    """`Store` whose calls end within `budget` seconds, by StoreUnavailable at the latest; behind a breaker.
+    """`Store` whose round trips end within `budget` seconds, by StoreUnavailable at the latest; behind a breaker.
 
     `on_change(available, detail)` is called once for each change between used and left alone.
     """
@@ -101,20 +102,58 @@ class GuardedStore:
     async def learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> bool:
         return await self._guard(lambda: self._store.learn(name, snapshot, seen))
 
-    async def primary_changed(self, name: Name, what: Invalidation) -> None:
-        await self._guard(lambda: self._store.primary_changed(name, what))
+    async def learn_all(self, name: Name, snapshot: Snapshot, seen: Sequence[Observation]) -> bool:
+        for start in range(0, max(len(seen), 1), LONGEST_STEP):
+            step = seen[start : start + LONGEST_STEP]
+            if not await self._guard(partial(self._store.learn_all, name, snapshot, step)):
+                return False
+        return True
+
+    async def primary_changed(self, name: Name, what: Invalidation, *, pushed: Digest | None = None) -> Changed:
+        return await self._guard(lambda: self._store.primary_changed(name, what, pushed=pushed))
 
     async def primary_dropped(self, name: Name) -> None:
         await self._guard(lambda: self._store.primary_dropped(name))
 
-    async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> None:
-        await self._guard(lambda: self._store.secondary_has(name, digests))
+    async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> Sequence[Arrived]:
+        told = list(digests)
+        arrived: list[Arrived] = []
+        for start in range(0, max(len(told), 1), LONGEST_STEP):
+            step = told[start : start + LONGEST_STEP]
+            arrived += await self._guard(partial(self._store.secondary_has, name, step))
+        return arrived
 
     async def secondary_lost(self, name: Name, digest: Digest) -> None:
         await self._guard(lambda: self._store.secondary_lost(name, digest))
 
     async def void_leases(self) -> None:
         await self._guard(self._store.void_leases)
+
+    async def inspect(self, name: Name) -> Record:
+        return await self._guard(lambda: self._store.inspect(name))
+
+    async def names(self) -> AsyncIterator[Name]:
+        async for page in self.pages():
+            for name in page:
+                yield name
+
+    async def pages(self) -> AsyncIterator[Sequence[Name]]:
+        """Each page within the budget, however long the caller takes for it."""
+        pages = self._store.pages()
+        while (page := await self._guard(lambda: anext(pages, None))) is not None:
+            yield page
+
+    async def note(self, topic: str, text: str | None) -> None:
+        await self._guard(lambda: self._store.note(topic, text))
+
+    async def noted(self, topic: str) -> str | None:
+        return await self._guard(lambda: self._store.noted(topic))
+
+    async def claim(self, topic: str, owner: str, ttl: float) -> bool:
+        return await self._guard(lambda: self._store.claim(topic, owner, ttl))
+
+    async def release(self, topic: str, owner: str) -> None:
+        await self._guard(lambda: self._store.release(topic, owner))
 
     async def ping(self) -> None:
         await self._guard(self._store.ping)

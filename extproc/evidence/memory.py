@@ -1,60 +1,28 @@
-"""Evidence in this process: the embedded default for one worker, and the plain statement of every rule.
+"""Evidence in this process: the embedded default for one worker, and with `kept` the plain statement of every rule.
 
 No method awaits, so each is atomic in asyncio. Times are microseconds of the injected clock.
 """
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
-from extproc.evidence.model import DigestState, Evidence, Invalidation, Lease, Observation, Snapshot
+from extproc.evidence.kept import Kept, micros, token
+from extproc.evidence.model import (
+    Arrived,
+    Changed,
+    DigestState,
+    Evidence,
+    Invalidation,
+    Known,
+    Observation,
+    Record,
+    Snapshot,
+)
+from extproc.evidence.store import PUSH_SETTLES
 from extproc.oci.reference import Digest, Name, Tag
-
-_TOKEN_SIZE = 8
-
-
-def _token() -> bytes:
-    return os.urandom(_TOKEN_SIZE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Lease:
-    digest: Digest
-    media_type: str
-    sent_at: int
-    generation: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """PRESENT since `at`, ABSENT until `at`, or UNKNOWN: of a dropped name, served by the primary at `at`."""
-
-    state: DigestState
-    at: int
-
-
-@dataclass(slots=True)
-class _Kept:
-    """All that is kept of one name. The dictionaries are in order of renewal: what is oldest comes first."""
-
-    epoch: bytes = b""
-    dropped: bool = False
-    marks: dict[str, int] = field(default_factory=dict)
-    leases: OrderedDict[Tag, _Lease] = field(default_factory=OrderedDict)
-    tombstones: set[Digest] = field(default_factory=set)
-    seen: OrderedDict[Digest, _Seen] = field(default_factory=OrderedDict)
-
-    def deleted(self, digest: Digest) -> bool:
-        return digest in self.tombstones or (self.dropped and digest not in self.seen)
-
-    def see(self, digest: Digest, state: DigestState, at: int) -> None:
-        self.seen[digest] = _Seen(state, at)
-        self.seen.move_to_end(digest)
 
 
 class MemoryStore:
@@ -68,115 +36,128 @@ class MemoryStore:
         name_ttl: float = 7 * 86400.0,
     ) -> None:
         """Seconds throughout. A name, tag or digest not renewed for `name_ttl` is forgotten."""
-        self._absent_ttl = math.ceil(absent_ttl * 1e6)
-        self._name_ttl = math.ceil(name_ttl * 1e6)
+        self._absent_ttl = micros(absent_ttl)
+        self._name_ttl = micros(name_ttl)
         self._clock = clock
-        self._generation = _token()
-        self._names: dict[Name, _Kept] = {}
+        self._generation = token()
+        self._names: dict[Name, Kept] = {}
         self._idle: OrderedDict[Name, int] = OrderedDict()
         """When each name expires; those that never do (rule 5) are not here."""
+        self._notes: dict[str, str] = {}
+        self._claims: dict[str, tuple[str, int]] = {}
+        """Who holds a topic, and until when."""
 
     async def decide(self, name: Name, reference: Tag | Digest) -> Evidence:
         now = self._now()
         kept = self._kept(name, now)
         if not kept.epoch:
-            kept.epoch = _token()
+            kept.epoch = token()
             self._touch(name, kept, now)
         snapshot = Snapshot(kept.epoch, self._generation, now)
-        marked = any(expiry > now for expiry in kept.marks.values())
+        marked = kept.marked(now)
         if isinstance(reference, Digest):
-            return Evidence(snapshot, marked, None, *self._state(kept, reference, now))
-        lease = kept.leases.get(reference)
-        if lease is None or lease.generation != self._generation or not 0 <= now - lease.sent_at <= self._name_ttl:
-            return Evidence(snapshot, marked, None, DigestState.UNKNOWN)
-        held = Lease(lease.digest, lease.media_type, (now - lease.sent_at) / 1e6)
-        return Evidence(snapshot, marked, held, *self._state(kept, lease.digest, now))
-
-    def _state(self, kept: _Kept, digest: Digest, now: int) -> tuple[DigestState, float | None]:
-        if kept.deleted(digest):
-            return DigestState.DELETED, None
-        seen = kept.seen.get(digest)
-        if seen is not None and seen.state is DigestState.PRESENT:
-            return DigestState.PRESENT, (now - seen.at) / 1e6
-        if seen is not None and seen.state is DigestState.ABSENT and seen.at > now:
-            return DigestState.ABSENT, None
-        return DigestState.UNKNOWN, None
+            known = kept.known(reference, now)
+            return Evidence(snapshot, marked, None, known.state, known.confirmed)
+        held = kept.lease(reference, self._generation, now, self._name_ttl)
+        known = Known(DigestState.UNKNOWN) if held is None else kept.known(held.digest, now)
+        return Evidence(snapshot, marked, held, known.state, known.confirmed)
 
     async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:
         now = self._now()
         kept = self._kept(name, now)
-        kept.marks[mark] = now + math.ceil(ttl * 1e6)
-        self._invalidate(name, kept, what, now)
+        kept.marks[mark] = now + micros(ttl)
+        kept.invalidate(what)
+        self._touch(name, kept, now)
 
     async def end_write(self, name: Name, mark: str, what: Invalidation) -> None:
         now = self._now()
         kept = self._kept(name, now)
         kept.marks.pop(mark, None)
-        self._invalidate(name, kept, what, now)
-
-    async def primary_changed(self, name: Name, what: Invalidation) -> None:
-        now = self._now()
-        self._invalidate(name, self._kept(name, now), what, now)
-
-    def _invalidate(self, name: Name, kept: _Kept, what: Invalidation, now: int) -> None:
-        kept.epoch = _token()
-        if what.all_leases:
-            kept.leases.clear()
-        if what.tag is not None:
-            kept.leases.pop(what.tag, None)
-        if what.tombstone is not None:
-            kept.seen.pop(what.tombstone, None)
-            kept.tombstones.add(what.tombstone)
+        kept.invalidate(what)
         self._touch(name, kept, now)
 
     async def learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> bool:
+        return await self.learn_all(name, snapshot, (seen,))
+
+    async def learn_all(self, name: Name, snapshot: Snapshot, seen: Sequence[Observation]) -> bool:
         now = self._now()
         kept = self._kept(name, now)
         if not snapshot.epoch or kept.epoch != snapshot.epoch:
             return False
-        digest = seen.digest
-        if seen.primary_has and kept.deleted(digest):
-            kept.tombstones.discard(digest)
-            if kept.dropped:
-                kept.see(digest, DigestState.UNKNOWN, now)
-        if not kept.deleted(digest):
-            if seen.secondary is DigestState.PRESENT:
-                kept.see(digest, DigestState.PRESENT, now)
-            elif seen.secondary is DigestState.ABSENT:
-                kept.see(digest, DigestState.ABSENT, now + self._absent_ttl)
-        if seen.tag is not None and snapshot.generation:
-            kept.leases[seen.tag] = _Lease(digest, seen.media_type, snapshot.at, snapshot.generation)
-            kept.leases.move_to_end(seen.tag)
+        for each in seen:
+            kept.learn(snapshot, each, now, self._absent_ttl)
         self._touch(name, kept, now)
         return True
 
-    async def primary_dropped(self, name: Name) -> None:
-        now = self._now()
-        kept = _Kept(epoch=_token(), dropped=True, marks=self._kept(name, now).marks)
-        self._touch(name, kept, now)
-
-    async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> None:
+    async def primary_changed(self, name: Name, what: Invalidation, *, pushed: Digest | None = None) -> Changed:
         now = self._now()
         kept = self._kept(name, now)
-        for digest in digests:
-            if not kept.deleted(digest):
-                kept.see(digest, DigestState.PRESENT, now)
+        held = what.tag is not None and kept.lease(what.tag, self._generation, now, self._name_ttl) is not None
+        kept.invalidate(what)
+        if pushed is not None:
+            kept.pushed(pushed, now)
+            if what.tag is not None:
+                kept.moves(what.tag, pushed, now, micros(PUSH_SETTLES))
         self._touch(name, kept, now)
+        return Changed(lease_dropped=held)
+
+    async def primary_dropped(self, name: Name) -> None:
+        now = self._now()
+        kept = Kept(epoch=token(), dropped=True, marks=self._kept(name, now).marks)
+        self._touch(name, kept, now)
+
+    async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> tuple[Arrived, ...]:
+        if not (told := list(digests)):
+            return ()
+        now = self._now()
+        kept = self._kept(name, now)
+        arrived = [kept.present(digest, now) for digest in told]
+        self._touch(name, kept, now)
+        return tuple(each for each in arrived if each is not None)
 
     async def secondary_lost(self, name: Name, digest: Digest) -> None:
         now = self._now()
         kept = self._kept(name, now)
-        seen = kept.seen.get(digest)
-        if seen is None or seen.state is not DigestState.PRESENT:
-            return
-        if kept.dropped:
-            kept.see(digest, DigestState.UNKNOWN, now)
-        else:
-            del kept.seen[digest]
-        self._touch(name, kept, now)
+        if kept.lost(digest, now):
+            self._touch(name, kept, now)
 
     async def void_leases(self) -> None:
-        self._generation = _token()
+        self._generation = token()
+
+    async def inspect(self, name: Name) -> Record:
+        now = self._now()
+        return self._kept(name, now).record(name, self._generation, now, self._name_ttl)
+
+    async def names(self) -> AsyncIterator[Name]:
+        async for page in self.pages():
+            for name in page:
+                yield name
+
+    async def pages(self) -> AsyncIterator[Sequence[Name]]:
+        now = self._now()
+        # A copy: the store goes on while somebody walks through it.
+        yield [name for name in self._names if self._idle.get(name, now) >= now]
+
+    async def note(self, topic: str, text: str | None) -> None:
+        if text is None:
+            self._notes.pop(topic, None)
+        else:
+            self._notes[topic] = text
+
+    async def noted(self, topic: str) -> str | None:
+        return self._notes.get(topic)
+
+    async def claim(self, topic: str, owner: str, ttl: float) -> bool:
+        now = self._now()
+        holder, until = self._claims.get(topic, (owner, now))
+        if holder != owner and until > now:
+            return False
+        self._claims[topic] = owner, now + micros(ttl)
+        return True
+
+    async def release(self, topic: str, owner: str) -> None:
+        if self._claims.get(topic, ("", 0))[0] == owner:
+            del self._claims[topic]
 
     async def ping(self) -> None:
         """Always there."""
@@ -187,7 +168,7 @@ class MemoryStore:
     def _now(self) -> int:
         return int(self._clock() * 1e6)
 
-    def _kept(self, name: Name, now: int) -> _Kept:
+    def _kept(self, name: Name, now: int) -> Kept:
         """What is kept of a name, without what expired; kept on only by `_touch`."""
         while self._idle and next(iter(self._idle.values())) < now:
             expired, _ = self._idle.popitem(last=False)
@@ -197,17 +178,13 @@ class MemoryStore:
             del self._idle[name], self._names[name]
         kept = self._names.get(name)
         if kept is None:
-            return _Kept()
-        while kept.leases and next(iter(kept.leases.values())).sent_at + self._name_ttl < now:
-            kept.leases.popitem(last=False)
-        while kept.seen and next(iter(kept.seen.values())).at + self._name_ttl < now:
-            kept.seen.popitem(last=False)
+            return Kept()
+        kept.forget(now - self._name_ttl)
         return kept
 
-    def _touch(self, name: Name, kept: _Kept, now: int) -> None:
+    def _touch(self, name: Name, kept: Kept, now: int) -> None:
         self._names[name] = kept
-        for mark in [mark for mark, expiry in kept.marks.items() if expiry <= now]:
-            del kept.marks[mark]
+        kept.forget_marks(now)
         self._idle.pop(name, None)
         if not kept.tombstones and not kept.dropped:
             self._idle[name] = max(now + self._name_ttl, *kept.marks.values(), now)

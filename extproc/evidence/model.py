@@ -97,7 +97,7 @@ class Changed:
     """What an invalidation found there."""
 
     lease_dropped: bool = False
-    """The tag named had a lease that held: somebody reads it."""
+    """The tag named (`Invalidation.tag`; not those of `all_leases`) had a lease that held: somebody reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +134,4 @@ class Record:
     awaited: Mapping[Digest, float] = field(default_factory=dict)
     """Manifests pushed on the primary and not yet seen at the secondary: seconds since the push was told."""
     lag: float | None = None
-    """Seconds that the last such manifest took to arrive; None when none has."""
+    """Seconds that the last such manifest took to arrive; None when none has since the name was last dropped."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from extproc.evidence.model import DigestState, Snapshot
-from extproc.oci.reference import Digest
+from extproc.evidence.model import DigestState, Known, Lease, Record, Snapshot
+from extproc.oci.reference import Digest, Name, Tag
 
 TOKEN_SIZE: Final = 8
 """Bytes of an epoch or a generation: random, compared for equality only."""
@@ -62,6 +62,14 @@ class PackedLease:
         digest, size = _unpack_digest(data[_LEASE.size :])
         return cls(sent_at, name_generation, site_generation, digest, data[_LEASE.size + size :].decode())
 
+    def held(self, site_generation: bytes, now: int, name_ttl: int) -> Lease | None:
+        """The lease, when it holds but for the name's generation. Times in microseconds."""
+        age = now - self.sent_at
+        # A negative age is another node's clock: how old the lease is, nobody knows.
+        if self.site_generation != site_generation or not 0 <= age <= name_ttl:
+            return None
+        return Lease(self.digest, self.media_type, age / 1e6)
+
 
 def lease_parts(snapshot: Snapshot, digest: Digest, media_type: str) -> tuple[bytes, bytes]:
     """What comes before and after the name's generation, which only the script knows."""
@@ -87,3 +95,38 @@ def unpack_state(data: bytes | None, dropped: bool, now: int, name_ttl: int) -> 
     if kind == b"a" and at > now:
         return DigestState.ABSENT, None
     return DigestState.UNKNOWN, None
+
+
+def unpack_record(
+    name: Name, fields: Mapping[bytes, bytes], site_generation: bytes, now: int, name_ttl: int
+) -> Record:
+    """All fields of a name's hash at `now`. Times in microseconds. Fields of a later layout are left alone."""
+    leases: dict[Tag, Lease] = {}
+    digests: dict[Digest, Known] = {}
+    awaited: dict[Digest, float] = {}
+    dropped = b"g" in fields
+    for key, value in fields.items():
+        if key[:2] == b"t:":
+            lease = PackedLease.unpack(value)
+            held = lease.held(site_generation, now, name_ttl)
+            if held is not None and lease.name_generation == fields.get(b"l"):
+                leases[Tag(key[2:].decode())] = held
+        elif key[:1] == b"d":
+            known = Known(*unpack_state(value, dropped, now, name_ttl))
+            if known.state is not DigestState.UNKNOWN:
+                digests[_unpack_digest(key[1:])[0]] = known
+        elif key[:1] == b"w":
+            age = max(now - int.from_bytes(value, "big"), 0)
+            if age <= name_ttl:
+                awaited[_unpack_digest(key[1:])[0]] = age / 1e6
+    marks = sorted((expiry - now) / 1e6 for _, expiry in _marks(fields.get(b"m", b"")) if expiry > now)
+    lag = fields.get(b"r")
+    return Record(
+        name,
+        dropped=dropped,
+        leases=leases,
+        digests=digests,
+        marks=tuple(marks),
+        awaited=awaited,
+        lag=None if lag is None else int.from_bytes(lag, "big") / 1e6,
+    )

@@ -1,7 +1,8 @@
 """Evidence in Redis: shared by all workers of a site, each operation one script on one key, one round trip.
 
 Rules (the scripts state theirs)
-1. A name is the hash `<prefix>:{name}`; the site's lease generation is the string `<prefix>:site`.
+1. A name is the hash `<prefix>:{name}`; the site's lease generation is the string `<prefix>:site`; notes and claims
+   are the strings `<prefix>:note:<topic>` and `<prefix>:claim:<topic>`.
 2. A lease holds while both generations stored in it are the current ones: equality, so no clocks are compared.
 3. There is no second try: whoever asks has a budget. (EVAL after NOSCRIPT is the first try: nothing ran.)
 4. Whatever goes wrong is StoreUnavailable, naming the store without its credentials.
@@ -11,19 +12,24 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import urlsplit
-
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from extproc import settings
 from extproc.evidence import script
-from extproc.evidence.connections import Connections
-from extproc.evidence.model import DigestState, Evidence, Invalidation, Lease, Observation, Snapshot
+from extproc.evidence.model import (
+    Arrived,
+    Changed,
+    DigestState,
+    Evidence,
+    Invalidation,
+    Lease,
+    Observation,
+    Record,
+    Snapshot,
+)
 from extproc.evidence.packed import (
     TOKEN_SIZE,
     PackedLease,
@@ -31,20 +37,18 @@ from extproc.evidence.packed import (
     lease_parts,
     pack_digest,
     pack_mark,
+    unpack_record,
     unpack_state,
 )
-from extproc.evidence.store import StoreUnavailable
-from extproc.oci.reference import Digest, Name, Tag
+from extproc.evidence.reach import Command, NoScript, Reach
+from extproc.evidence.redis_dial import dial
+from extproc.evidence.store import LONGEST_STEP, PUSH_SETTLES
+from extproc.oci.reference import Digest, Name, ReferenceInvalid, Tag
 
-_PATIENCE: Final = 1.0
-"""Seconds for a connection, and for an answer outside of requests; a request's budget is its caller's."""
-_MAX_CONNECTIONS: Final = 32
-"""A worker is one thread: beyond some dozens of round trips at once it only queues elsewhere."""
-_DETAIL_LIMIT: Final = 200
+_PAGE: Final = 1000
+"""Keys that one SCAN looks at."""
 
 _SECONDARY: Final = {DigestState.PRESENT: b"p", DigestState.ABSENT: b"a"}
-
-Command = tuple[bytes | str | int, ...]
 
 
 def _micros(seconds: float) -> int:
@@ -55,63 +59,49 @@ def _token() -> bytes:
     return os.urandom(TOKEN_SIZE)
 
 
-def _public(url: str) -> str:
-    """The URL without user, password and query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def connect(store: settings.Store, *, absent_ttl: float) -> RedisStore:
+def connect(store: settings.Store, *, absent_ttl: float, settling: float = 0.0) -> RedisStore:
     """The store that `store.url` names. Connects when first used.
 
-    Raises StoreUnavailable when the password file cannot be read or the URL cannot be used.
+    `settling`: seconds for which `decide` raises StoreUnavailable after a failover to another master.
+    Raises StoreUnavailable when a file that the settings name cannot be used.
     """
-    name = _public(store.url)
-    options: dict[str, Any] = {}
-    if store.password_file is not None:
-        try:
-            options["password"] = store.password_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not text"
-            raise StoreUnavailable(
-                f"{name}: cannot read the password file {str(store.password_file)!r}: {reason}"
-            ) from error
-    if store.username:
-        options["username"] = store.username
-    if store.ca is not None:
-        options["ssl_ca_certs"] = str(store.ca)
-    try:
-        pool = Connections.from_url(
-            store.url,
-            max_connections=_MAX_CONNECTIONS,
-            timeout=_PATIENCE,
-            socket_timeout=_PATIENCE,
-            socket_connect_timeout=_PATIENCE,
-            retry=Retry(NoBackoff(), 0),
-            # RESP2, no CLIENT SETINFO: a new connection costs no round trip of its own without AUTH and SELECT.
-            protocol=2,
-            driver_info=None,
-            decode_responses=False,
-            **options,
-        )
-        # The pool keeps the URL's options for later; a misspelt one must show now.
-        pool.connection_class(**pool.connection_kwargs)
-    except (RedisError, ValueError, TypeError) as error:
-        raise StoreUnavailable(f"{name}: the URL cannot be used: {error}") from error
     return RedisStore(
-        Redis.from_pool(pool), name=name, prefix=store.prefix, absent_ttl=absent_ttl, name_ttl=store.name_ttl
+        dial(store, settling=settling), prefix=store.prefix, absent_ttl=absent_ttl, name_ttl=store.name_ttl
+    )
+
+
+def _literally(text: str) -> str:
+    """As a part of a pattern of SCAN that matches just the text."""
+    return re.sub(r"([*?\[\]\\])", r"\\\1", text)
+
+
+def _untrue(what: Invalidation) -> Command:
+    """An invalidation as the scripts take it: epoch, name generation, tag, tombstone."""
+    return (
+        _token(),
+        _token() if what.all_leases else b"",
+        (what.tag or "").encode(),
+        pack_digest(what.tombstone) if what.tombstone else b"",
+    )
+
+
+def _observed(snapshot: Snapshot, seen: Observation) -> Command:
+    """An observation as LEARN takes it."""
+    leased = seen.tag is not None and len(snapshot.generation) == TOKEN_SIZE
+    return (
+        pack_digest(seen.digest),
+        int(seen.primary_has),
+        _SECONDARY.get(seen.secondary, b""),
+        (seen.tag or "").encode() if leased else b"",
+        *(lease_parts(snapshot, seen.digest, seen.media_type) if leased else (b"", b"")),
     )
 
 
 class RedisStore:
-    """`Store` in the one Redis that `client` reaches."""
+    """`Store` in the Redis that `reach` leads to."""
 
-    def __init__(
-        self, client: Redis, *, prefix: str, absent_ttl: float, name_ttl: float, name: str = "redis"
-    ) -> None:
-        """`name` says which store it is, in errors."""
-        self._client = client
-        self._name = name
+    def __init__(self, reach: Reach, *, prefix: str, absent_ttl: float, name_ttl: float) -> None:
+        self._reach = reach
         self._prefix = prefix
         self._site = f"{prefix}:site"
         self._absent_ttl = _micros(absent_ttl)
@@ -127,6 +117,7 @@ class RedisStore:
             tag,
             asked,
         )
+        self._reach.raise_if_unsettled()
         now = int(seconds) * 1_000_000 + int(micros)
         snapshot = Snapshot(epoch, generation, now)
         marked = any_mark(marks or b"", now)
@@ -139,14 +130,8 @@ class RedisStore:
         return Evidence(snapshot, marked, held, digest, confirmed)
 
     def _held(self, packed: bytes | None, generation: bytes, now: int) -> Lease | None:
-        if packed is None:
-            return None
-        lease = PackedLease.unpack(packed)
-        age = now - lease.sent_at
-        # A negative age is another node's clock: how old the lease is, nobody knows.
-        if lease.site_generation != generation or not 0 <= age <= self._name_ttl:
-            return None
-        return Lease(lease.digest, lease.media_type, age / 1e6)
+        """The name's generation was compared by the script."""
+        return None if packed is None else PackedLease.unpack(packed).held(generation, now, self._name_ttl)
 
     async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:
         await self._invalidate(name, what, pack_mark(mark), _micros(ttl))
@@ -154,47 +139,41 @@ class RedisStore:
     async def end_write(self, name: Name, mark: str, what: Invalidation) -> None:
         await self._invalidate(name, what, pack_mark(mark), "")
 
-    async def primary_changed(self, name: Name, what: Invalidation) -> None:
-        await self._invalidate(name, what, b"", "")
-
     async def _invalidate(self, name: Name, what: Invalidation, mark: bytes, ttl: int | str) -> None:
-        await self._run(
-            script.INVALIDATE,
-            name,
-            _token(),
-            _token() if what.all_leases else b"",
-            (what.tag or "").encode(),
-            pack_digest(what.tombstone) if what.tombstone else b"",
-            mark,
-            ttl,
-        )
+        await self._run(script.INVALIDATE, name, *_untrue(what), mark, ttl)
 
     async def learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> bool:
+        return await self.learn_all(name, snapshot, (seen,))
+
+    async def learn_all(self, name: Name, snapshot: Snapshot, seen: Sequence[Observation]) -> bool:
         if not snapshot.epoch:
             return False
-        leased = seen.tag is not None and len(snapshot.generation) == TOKEN_SIZE
-        head, tail = lease_parts(snapshot, seen.digest, seen.media_type) if leased else (b"", b"")
-        return bool(
-            await self._run(
-                script.LEARN,
-                name,
-                snapshot.epoch,
-                pack_digest(seen.digest),
-                int(seen.primary_has),
-                _SECONDARY.get(seen.secondary, b""),
-                self._absent_ttl,
-                (seen.tag or "").encode() if leased else b"",
-                head,
-                tail,
-            )
+        for start in range(0, max(len(seen), 1), LONGEST_STEP):
+            step = seen[start : start + LONGEST_STEP]
+            packed = [part for each in step for part in _observed(snapshot, each)]
+            if not await self._run(script.LEARN, name, snapshot.epoch, self._absent_ttl, *packed):
+                return False
+        return True
+
+    async def primary_changed(self, name: Name, what: Invalidation, *, pushed: Digest | None = None) -> Changed:
+        (seconds, micros, lease), generation = await self._run_beside_site(
+            script.CHANGED, name, *_untrue(what), pack_digest(pushed) if pushed else b"", _micros(PUSH_SETTLES)
         )
+        held = self._held(lease, generation, int(seconds) * 1_000_000 + int(micros))
+        return Changed(lease_dropped=held is not None)
 
     async def primary_dropped(self, name: Name) -> None:
         await self._run(script.DROP, name, _token(), _token())
 
-    async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> None:
-        if packed := [pack_digest(digest) for digest in digests]:
-            await self._run(script.HAS, name, *packed)
+    async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> tuple[Arrived, ...]:
+        told = list(digests)
+        arrived: list[Arrived] = []
+        for start in range(0, len(told), LONGEST_STEP):
+            chunk = told[start : start + LONGEST_STEP]
+            answer = await self._run(script.HAS, name, *map(pack_digest, chunk))
+            places_and_lags = zip(answer[::2], answer[1::2], strict=True)
+            arrived += [Arrived(chunk[place], lag / 1e6) for place, lag in places_and_lags]
+        return tuple(arrived)
 
     async def secondary_lost(self, name: Name, digest: Digest) -> None:
         await self._run(script.LOST, name, pack_digest(digest))
@@ -202,70 +181,94 @@ class RedisStore:
     async def void_leases(self) -> None:
         await self._round_trip(("SET", self._site, _token()))
 
+    async def inspect(self, name: Name) -> Record:
+        (seconds, micros, fields), generation = await self._run_beside_site(script.INSPECT, name, create=False)
+        now = int(seconds) * 1_000_000 + int(micros)
+        return unpack_record(name, dict(zip(fields[::2], fields[1::2], strict=True)), generation, now, self._name_ttl)
+
+    async def names(self) -> AsyncIterator[Name]:
+        async for page in self.pages():
+            for name in page:
+                yield name
+
+    async def pages(self) -> AsyncIterator[Sequence[Name]]:
+        before = f"{self._prefix}:{{"
+        # SCAN may give a key twice.
+        given: set[Name] = set()
+        async for keys in self._scan(f"{_literally(before)}*}}"):
+            page: set[Name] = set()
+            for key in keys:
+                # A key that is not a name's is not ours.
+                with suppress(ReferenceInvalid, UnicodeDecodeError):
+                    page.add(Name(key.decode()[len(before) : -1]))
+            page -= given
+            given |= page
+            yield list(page)
+
+    async def _scan(self, pattern: str) -> AsyncIterator[Sequence[bytes]]:
+        """The hashes whose keys match, a page for each round trip."""
+        for master in await self._reach.masters():
+            cursor: bytes | int = 0
+            while True:
+                ((cursor, keys),) = await master.round_trip(
+                    ("SCAN", cursor, "MATCH", pattern, "COUNT", _PAGE, "TYPE", "hash")
+                )
+                yield keys
+                if int(cursor) == 0:
+                    break
+
+    async def note(self, topic: str, text: str | None) -> None:
+        key = f"{self._prefix}:note:{topic}"
+        await self._round_trip(("DEL", key) if text is None else ("SET", key, text))
+
+    async def noted(self, topic: str) -> str | None:
+        (text,) = await self._round_trip(("GET", f"{self._prefix}:note:{topic}"))
+        return None if text is None else text.decode()
+
+    async def claim(self, topic: str, owner: str, ttl: float) -> bool:
+        key = f"{self._prefix}:claim:{topic}"
+        return bool(await self._run_on(script.CLAIM, key, owner, math.ceil(ttl * 1e3)))
+
+    async def release(self, topic: str, owner: str) -> None:
+        await self._run_on(script.RELEASE, f"{self._prefix}:claim:{topic}", owner)
+
     async def ping(self) -> None:
         await self._round_trip(("PING",))
 
     async def close(self) -> None:
-        try:
-            await self._client.aclose()
-            await self._client.connection_pool.aclose()
-        except (RedisError, OSError) as error:
-            raise self._unavailable(error) from error
+        await self._reach.close()
 
-    def _call(self, which: script.Script, by_sha: bool, name: Name, arguments: Command) -> Command:
-        how: Command = ("EVALSHA", which.sha) if by_sha else ("EVAL", which.text)
-        return (*how, 1, f"{self._prefix}:{{{name}}}", self._name_ttl, *arguments)
+    def _key(self, name: Name) -> str:
+        return f"{self._prefix}:{{{name}}}"
 
     async def _run(self, which: script.Script, name: Name, *arguments: bytes | str | int) -> Any:
+        return await self._run_on(which, self._key(name), self._name_ttl, *arguments)
+
+    async def _run_on(self, which: script.Script, key: str, *arguments: bytes | str | int) -> Any:
         try:
-            (answer,) = await self._round_trip(self._call(which, True, name, arguments))
-        except _NoScript:
-            (answer,) = await self._round_trip(self._call(which, False, name, arguments))
+            (answer,) = await self._round_trip(which.call(key, arguments, by_sha=True))
+        except NoScript:
+            (answer,) = await self._round_trip(which.call(key, arguments, by_sha=False))
         return answer
 
     async def _run_beside_site(
-        self, which: script.Script, name: Name, *arguments: bytes | str | int
+        self, which: script.Script, name: Name, *arguments: bytes | str | int, create: bool = True
     ) -> tuple[Any, bytes]:
-        """A script's answer, and the site's generation read *after* it ran.
+        """A script's answer, and the site's generation read *after* it ran; empty when there is none to `create`.
 
         The two keys are in two slots: where they are on two nodes, these are two calls at once. Either order
         is right: the generation is from before the request is forwarded, and only its equality counts.
         """
         get: Command = ("GET", self._site)
+        key, arguments = self._key(name), (self._name_ttl, *arguments)
         try:
-            answer, generation = await self._round_trip(self._call(which, True, name, arguments), get)
-        except _NoScript:
-            answer, generation = await self._round_trip(self._call(which, False, name, arguments), get)
-        if generation is None:
+            answer, generation = await self._round_trip(which.call(key, arguments, by_sha=True), get)
+        except NoScript:
+            answer, generation = await self._round_trip(which.call(key, arguments, by_sha=False), get)
+        if generation is None and create:
             _, generation = await self._round_trip(("SET", self._site, _token(), "NX"), get)
         return answer, generation or b""
 
     async def _round_trip(self, *commands: Command) -> list[Any]:
-        """The commands' answers, in one write and not as a transaction. Raises _NoScript, StoreUnavailable.
-
-        Always a pipeline: unlike a single command it shields the connection's return from cancellation.
-        """
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        try:
-            answers = await pipeline.execute(raise_on_error=False)
-            failed = next((answer for answer in answers if isinstance(answer, Exception)), None)
-            if isinstance(failed, ReadOnlyError) or "READONLY" in str(failed):
-                # A demoted master: the address may lead to the new one by now, these connections never will.
-                await self._client.connection_pool.disconnect(inuse_connections=False)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise self._unavailable(error) from error
-        if isinstance(failed, NoScriptError):
-            raise _NoScript
-        if failed is not None:
-            raise self._unavailable(failed) from failed
-        return answers
-
-    def _unavailable(self, error: Exception) -> StoreUnavailable:
-        kind = "" if type(error) is ResponseError else f"{type(error).__name__}: "
-        return StoreUnavailable(f"{self._name}: {kind}{str(error)[:_DETAIL_LIMIT]}")
-
-
-class _NoScript(Exception):
-    """The server does not know the script's SHA-1 (yet, or after SCRIPT FLUSH or a restart); nothing ran."""
+        """Raises NoScript, StoreUnavailable."""
+        return await self._reach.round_trip(*commands)

@@ -1,4 +1,4 @@
-"""The operations on one name as Lua scripts: each is one atomic step on one Redis hash.
+"""The operations on one name as Lua scripts: each is one atomic step on one Redis hash. Claims are strings.
 
 Rules
 1. Times are TIME inside the script; randomness comes from outside, for scripts have none.
@@ -27,6 +27,12 @@ class Script:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+
+    def call(
+        self, key: str, arguments: tuple[bytes | str | int, ...], *, by_sha: bool
+    ) -> tuple[bytes | str | int, ...]:
+        """The command that runs it on one key."""
+        return (*(("EVALSHA", self.sha) if by_sha else ("EVAL", self.text)), 1, key, *arguments)
 
 
 _PRELUDE: Final = """
@@ -64,9 +70,8 @@ local function live()
   end
 end
 
--- A state that counts: nil where there is none, or none renewed within name_ttl (but a tombstone stays).
-local function state(field)
-  local data = redis.call('HGET', key, field)
+-- What the data of a digest say: nil where there are none, or none renewed within name_ttl (a tombstone stays).
+local function kind_of(data)
   if not data then return nil end
   local kind, at = data:sub(1, 1), nil
   if kind == 'x' then return kind end
@@ -75,11 +80,76 @@ local function state(field)
   return kind
 end
 
+local function state(field) return kind_of(redis.call('HGET', key, field)) end
+
 local function deleted(kind)
   return kind == 'x' or (not kind and redis.call('HEXISTS', key, 'g') == 1)
 end
 
 local function seconds(kind) return kind .. struct.pack('>I4', math.floor(now / 1000000)) end
+
+-- The tag's lease if it is of the name's generation. Bytes 9 to 16 are that.
+local function lease_of(tag, generation)
+  local lease = redis.call('HGET', key, 't:' .. tag)
+  return lease and lease:sub(9, 16) == generation and lease
+end
+
+-- Microseconds for which a digest has been awaited, or nil.
+local function awaited(digest)
+  local since = redis.call('HGET', key, 'w' .. digest)
+  local lag = since and math.max(now - unpack8(since, 1), 0)
+  return lag and lag <= name_ttl and lag or nil
+end
+
+-- The digest is present now: it is no longer awaited. Its lag if it was.
+local function arrive(digest)
+  local lag = awaited(digest)
+  if lag then
+    redis.call('HDEL', key, 'w' .. digest)
+    redis.call('HSET', key, 'r', pack(lag))
+  end
+  return lag
+end
+
+-- A busy name never expires as a whole: look at a few fields for each one added, drop what no longer counts.
+local function sweep(added)
+  local generation = redis.call('HGET', key, 'l')
+  local sample = redis.call('HRANDFIELD', key, -3 * added, 'WITHVALUES')
+  for i = 1, #sample, 2 do
+    local name, value, outdated = sample[i], sample[i + 1], false
+    local first = name:sub(1, 1)
+    if name:sub(1, 2) == 't:' then
+      outdated = value:sub(9, 16) ~= generation or unpack8(value, 1) + name_ttl < now
+    elseif first == 'd' then
+      outdated = not kind_of(value)
+    elseif first == 'w' then
+      outdated = unpack8(value, 1) + name_ttl < now
+    end
+    if outdated then redis.call('HDEL', key, name) end
+  end
+end
+
+-- Where pushes that were told move tags to, and until when: 40 bytes each. Those that count, without the tag's.
+local function short(text) return redis.sha1hex(text):sub(1, 16) end
+
+local function moves(packed, without)
+  local kept = {}
+  for at = 1, #packed, 40 do
+    if unpack8(packed, at + 32) > now and packed:sub(at, at + 15) ~= without then
+      kept[#kept + 1] = packed:sub(at, at + 39)
+    end
+  end
+  return kept
+end
+
+local function moves_elsewhere(moving, tag, digest)
+  if #moving == 0 then return false end
+  local asked = short(tag)
+  for _, move in ipairs(moving) do
+    if move:sub(1, 16) == asked then return move:sub(17, 32) ~= short(digest) end
+  end
+  return false
+end
 
 local function invalidate(epoch, generation, tag, tombstone)
   redis.call('HSET', key, 'e', epoch)
@@ -89,6 +159,7 @@ local function invalidate(epoch, generation, tag, tombstone)
     redis.call('HSET', key, 'd' .. tombstone, 'x')
     redis.call('HINCRBY', key, 'x', 1)
   end
+  if tombstone ~= '' then redis.call('HDEL', key, 'w' .. tombstone) end
 end
 """
 
@@ -102,9 +173,8 @@ if created == 1 then live() end
 local digest, lease = ARGV[5], false
 local name = redis.call('HMGET', key, 'e', 'l', 'm', 'g')
 if ARGV[4] ~= '' then
-  lease = redis.call('HGET', key, 't:' .. ARGV[4])
-  -- Bytes 9 to 16 are the name's generation, byte 25 the digest's algorithm.
-  if lease and lease:sub(9, 16) ~= name[2] then lease = false end
+  lease = lease_of(ARGV[4], name[2])
+  -- Byte 25 is the digest's algorithm.
   if lease then digest = lease:sub(25, lease:byte(25) == 1 and 57 or 89) end
 end
 local seen = digest ~= '' and redis.call('HGET', key, 'd' .. digest)
@@ -127,43 +197,64 @@ return 1
 """
 )
 
-# ARGV: name_ttl, epoch, digest, primary_has 1 or 0, 'p' or 'a' or '', absent_ttl, tag or '', lease head, tail
+# ARGV: name_ttl, epoch, name generation or '', tag or '', tombstone or '', pushed or '', how long a push settles
+# Gives the clock, and the lease that the tag had.
+CHANGED: Final = Script(
+    _PRELUDE
+    + """
+local lease = ARGV[4] ~= '' and lease_of(ARGV[4], redis.call('HGET', key, 'l'))
+invalidate(ARGV[2], ARGV[3], ARGV[4], ARGV[5])
+if ARGV[6] ~= '' and ARGV[4] ~= '' then
+  local tag = short(ARGV[4])
+  local kept = moves(redis.call('HGET', key, 'p') or '', tag)
+  kept[#kept + 1] = tag .. short(ARGV[6]) .. pack(now + tonumber(ARGV[7]))
+  redis.call('HSET', key, 'p', table.concat(kept))
+end
+if ARGV[6] ~= '' and state('d' .. ARGV[6]) ~= 'p' then
+  if not awaited(ARGV[6]) then redis.call('HSET', key, 'w' .. ARGV[6], pack(now)) end
+  sweep(1)
+end
+live()
+return {clock[1], clock[2], lease}
+"""
+)
+
+# ARGV: name_ttl, epoch, absent_ttl, then for each observation:
+# digest, primary_has 1 or 0, 'p' or 'a' or '', tag or '', lease head, tail
 LEARN: Final = Script(
     _PRELUDE
     + """
 if redis.call('HGET', key, 'e') ~= ARGV[2] then return 0 end
-local field = 'd' .. ARGV[3]
-local kind = state(field)
-if ARGV[4] == '1' and deleted(kind) then
-  if kind then redis.call('HINCRBY', key, 'x', -1) end
-  if redis.call('HEXISTS', key, 'g') == 1 then
-    kind = 'l'
-    redis.call('HSET', key, field, seconds(kind))
-  else
-    kind = nil
-    redis.call('HDEL', key, field)
-  end
-end
-if not deleted(kind) then
-  if ARGV[5] == 'p' then redis.call('HSET', key, field, seconds('p')) end
-  if ARGV[5] == 'a' then redis.call('HSET', key, field, 'a' .. pack(now + tonumber(ARGV[6]))) end
-end
-local generation = redis.call('HGET', key, 'l')
-if ARGV[7] ~= '' and generation then
-  redis.call('HSET', key, 't:' .. ARGV[7], ARGV[8] .. generation .. ARGV[9])
-end
--- A busy name never expires as a whole: look at a few fields for each one added, drop what no longer counts.
-local sample = redis.call('HRANDFIELD', key, -3, 'WITHVALUES')
-for i = 1, #sample, 2 do
-  local name, value = sample[i], sample[i + 1]
-  if name:sub(1, 2) == 't:' then
-    if value:sub(9, 16) ~= generation or unpack8(value, 1) + name_ttl < now then
-      redis.call('HDEL', key, name)
+local absent_until = pack(now + tonumber(ARGV[3]))
+local generation, dropped = redis.call('HGET', key, 'l'), redis.call('HEXISTS', key, 'g') == 1
+local packed = redis.call('HGET', key, 'p')
+local moving = moves(packed or '', '')
+if packed and #moving == 0 then redis.call('HDEL', key, 'p') end
+for i = 4, #ARGV, 6 do
+  local digest, primary, secondary, tag, head, tail = unpack(ARGV, i, i + 5)
+  local field = 'd' .. digest
+  local kind = state(field)
+  if primary == '1' and deleted(kind) then
+    if kind then redis.call('HINCRBY', key, 'x', -1) end
+    if dropped then
+      kind = 'l'
+      redis.call('HSET', key, field, seconds(kind))
+    else
+      kind = nil
+      redis.call('HDEL', key, field)
     end
-  elseif name:sub(1, 1) == 'd' and not state(name) then
-    redis.call('HDEL', key, name)
+  end
+  if secondary == 'p' and not deleted(kind) then
+    redis.call('HSET', key, field, seconds('p'))
+    arrive(digest)
+  elseif secondary == 'a' and not deleted(kind) then
+    redis.call('HSET', key, field, 'a' .. absent_until)
+  end
+  if tag ~= '' and generation and not moves_elsewhere(moving, tag, digest) then
+    redis.call('HSET', key, 't:' .. tag, head .. generation .. tail)
   end
 end
+sweep(math.max((#ARGV - 3) / 6, 1))
 live()
 return 1
 """
@@ -173,6 +264,8 @@ return 1
 DROP: Final = Script(
     _PRELUDE
     + """
+-- A slot on its way to another node refuses a key that is not there: before ours is gone, then, not after.
+redis.call('HEXISTS', key .. ':', 'g')
 local kept = marks('')
 redis.call('UNLINK', key)
 redis.call('HSET', key, 'e', ARGV[2], 'l', ARGV[3], 'g', '1')
@@ -181,16 +274,25 @@ return 1
 """
 )
 
-# ARGV: name_ttl, digests…
+# ARGV: name_ttl, digests… Gives for each that was awaited its place among them and its lag.
 HAS: Final = Script(
     _PRELUDE
     + """
+local arrived = {}
 for i = 2, #ARGV do
   local field = 'd' .. ARGV[i]
-  if not deleted(state(field)) then redis.call('HSET', key, field, seconds('p')) end
+  if not deleted(state(field)) then
+    redis.call('HSET', key, field, seconds('p'))
+    local lag = arrive(ARGV[i])
+    if lag then
+      arrived[#arrived + 1] = i - 2
+      arrived[#arrived + 1] = lag
+    end
+  end
 end
+sweep(#ARGV - 1)
 live()
-return 1
+return arrived
 """
 )
 
@@ -207,6 +309,32 @@ if state(field) == 'p' then
   end
   live()
 end
+return 1
+"""
+)
+
+# ARGV: name_ttl. Writes nothing.
+INSPECT: Final = Script(
+    _PRELUDE
+    + """
+return {clock[1], clock[2], redis.call('HGETALL', key)}
+"""
+)
+
+# KEYS: the claim's. ARGV: owner, milliseconds
+CLAIM: Final = Script(
+    """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+)
+
+# KEYS: the claim's. ARGV: owner
+RELEASE: Final = Script(
+    """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
 )

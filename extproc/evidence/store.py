@@ -8,20 +8,33 @@ Rules (docs/evidence.md says why each is needed)
    learned under is the current one.
 4. Only `learn` with `primary_has` lifts a tombstone.
 5. A mark expires by itself, never before its `ttl`; a name never expires before its marks and tombstones.
-6. `inspect` and `names` change nothing; no decision is made on what they tell.
+6. For `PUSH_SETTLES` after a push of a tag was told, no lease of that tag is written but for the digest told last.
+7. `inspect`, `names` and `pages` change nothing; no decision is made on what they tell. Awaiting, notes and claims
+   are read by no decision either.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from extproc.evidence.model import Arrived, Changed, Evidence, Invalidation, Observation, Record, Snapshot
 from extproc.oci.reference import Digest, Name, Tag
 
+LONGEST_STEP: Final = 200
+"""Observations, or digests, taken in one step and one budget: it holds up the whole store, so it is short."""
+
+
+PUSH_SETTLES: Final = 5.0
+"""Seconds. distribution tells a push before it moves the tag: what it still answers in between must not be leased."""
+
 
 class StoreUnavailable(Exception):
     """The store did not take or answer an operation. The message says which store and why, no secrets."""
+
+
+class StoreRefused(StoreUnavailable):
+    """It answers, but not to us: a wrong password, or a user that may not do what an operation needs."""
 
 
 class Store(Protocol):
@@ -37,7 +50,10 @@ class Store(Protocol):
         """Operation 3, before a write's response is passed on: new epoch, invalidate, lift the mark."""
 
     async def learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> bool:
-        """Operation 4: write what an exchange showed. False if the snapshot no longer holds."""
+        """Operation 4: write what an exchange showed. False if the snapshot no longer holds.
+
+        True too where rule 6 keeps a lease from being written.
+        """
 
     async def learn_all(self, name: Name, snapshot: Snapshot, seen: Sequence[Observation]) -> bool:
         """Operation 4 for many observations, all begun under one snapshot. False if it no longer holds; then some
@@ -46,14 +62,20 @@ class Store(Protocol):
     async def primary_changed(self, name: Name, what: Invalidation, *, pushed: Digest | None = None) -> Changed:
         """Operation 5, and operation 2 without a mark for a write that no processor saw.
 
-        `pushed`: the manifest that a push notification names; it is awaited at the secondary, which is no evidence.
+        `pushed`: the manifest that a push notification names. With a tag, rule 6 minds it. And it is awaited at the
+        secondary, which is no evidence.
+        Not if it is PRESENT; told again, it is awaited since the first time. It ends by the digest becoming PRESENT,
+        by a tombstone for it or a drop of the name, and after `name_ttl`.
         """
 
     async def primary_dropped(self, name: Name) -> None:
         """Operation 5 for a name renamed or deleted: all its digests are as if deleted, its leases void."""
 
     async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> Sequence[Arrived]:
-        """Operation 6: present, unless deleted. Touches neither leases nor tombstones. Gives those awaited."""
+        """Operation 6: present, unless deleted. Touches neither leases nor tombstones.
+
+        Gives those that were awaited and became present by this call.
+        """
 
     async def secondary_lost(self, name: Name, digest: Digest) -> None:
         """Operation 6: no longer present."""
@@ -65,7 +87,11 @@ class Store(Protocol):
         """All that is held of `name`; an empty record when nothing is."""
 
     def names(self) -> AsyncIterator[Name]:
-        """Every name that the store holds something of, each once, in no order."""
+        """Every name that the store holds something of, each once, in no order; those that come or go meanwhile may
+        be missing."""
+
+    def pages(self) -> AsyncIterator[Sequence[Name]]:
+        """The same, a page for each round trip; a page may be empty."""
 
     async def note(self, topic: str, text: str | None) -> None:
         """Keep a text for the site under `topic` (None: no longer); no evidence, just what a later run reads."""

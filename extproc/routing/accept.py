@@ -14,16 +14,9 @@ import re
 from functools import lru_cache
 from typing import Final
 
-LEASED_MEDIA_TYPES: Final = frozenset(
-    {
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    }
-)
-"""Both index types and both manifest types: the only ones that a lease may carry."""
+from extproc.oci.media_type import LEASED_MEDIA_TYPES, bare_media_type
 
+__all__ = ["LEASED_MEDIA_TYPES", "accepted_media_types", "bare_media_type"]
 
 _ELEMENT: Final = re.compile(r"(?P<type>[^\s;]+)(?:;q=(?P<weight>0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?", re.ASCII)
 _ZERO: Final = re.compile(r"0(?:\.0*)?")
@@ -41,8 +34,3 @@ def accepted_media_types(values: tuple[str, ...]) -> frozenset[str]:
 def _parse(values: tuple[str, ...]) -> frozenset[str]:
     found = (_ELEMENT.fullmatch(element.strip(" \t")) for element in ",".join(values).split(","))
     return frozenset(match["type"] for match in found if match and not _ZERO.fullmatch(match["weight"] or "1"))
-
-
-def bare_media_type(content_type: str) -> str:
-    """`Content-Type` without its parameters, lower case."""
-    return content_type.partition(";")[0].strip().lower()

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from uuid import uuid4
 
 from extproc.auth.grant import Grant, Rejection
-from extproc.evidence.model import Evidence, Invalidation, Observation, Snapshot, Unavailable
+from extproc.evidence.model import Evidence, Invalidation, Lease, Observation, Snapshot, Unavailable
 from extproc.evidence.store import StoreUnavailable
 from extproc.oci.operation import Operation
 from extproc.oci.parse import parse_operation
@@ -59,6 +59,26 @@ class Writes(Protocol):
     async def end_write(self, name: Name, mark: str, what: Invalidation) -> None: ...
 
 
+class Interest(Protocol):
+    """Hears which tags are in use, so that somebody may keep their leases fresh. Neither blocks nor raises."""
+
+    def tag_read(self, name: Name, tag: Tag, lease: Lease | None) -> None:
+        """A read that was let in; `lease` is what the store gave for it, of any age."""
+
+    def tag_written(self, name: Name, tag: Tag) -> None:
+        """A write of it has ended, and its lease was dropped."""
+
+
+class NoInterest:
+    """Nobody keeps leases fresh but the readers themselves."""
+
+    def tag_read(self, name: Name, tag: Tag, lease: Lease | None) -> None:
+        """Nothing follows."""
+
+    def tag_written(self, name: Name, tag: Tag) -> None:
+        """Nothing follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Routed:
     """A decided request, kept until its response phase or its end."""
@@ -88,6 +108,7 @@ class Router:
         writes: Writes,
         policy: Policy,
         now: Callable[[], float],
+        interest: Interest | None = None,
     ) -> None:
         """`verifier` is None for `auth = "passthrough"`; `now` gives seconds since the Unix epoch."""
         self._verifier = verifier
@@ -95,6 +116,7 @@ class Router:
         self._writes = writes
         self._policy = policy
         self._now = now
+        self._interest = interest or NoInterest()
 
     async def route(self, head: RequestHead) -> Routed:
         operation = parse_operation(head.method, head.path)
@@ -120,6 +142,8 @@ class Router:
             return
         if decision.invalidation is not None:
             await self._writes.end_write(name, routed.mark, decision.invalidation)
+            if decision.invalidation.tag is not None:
+                self._interest.tag_written(name, decision.invalidation.tag)
         elif routed.snapshot is not None and not self._writes.blocks(name):
             seen = observation_of(routed.operation, decision, response)
             if seen is not None:
@@ -133,6 +157,8 @@ class Router:
     async def _look_up(self, lookup: Lookup, head: RequestHead) -> Routed:
         operation = lookup.operation
         evidence = await self._evidence(operation)
+        if isinstance(evidence, Evidence) and isinstance(operation.reference, Tag) and operation.name is not None:
+            self._interest.tag_read(operation.name, operation.reference, evidence.lease)
         decision = resolve(lookup, evidence, accepted_media_types(head.accept), self._policy)
         snapshot = evidence.snapshot if decision.observe and isinstance(evidence, Evidence) else None
         return Routed(operation, decision, snapshot=snapshot)

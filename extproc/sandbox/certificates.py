@@ -25,6 +25,7 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 _LIFETIME = datetime.timedelta(days=30)
 _SKEW = datetime.timedelta(minutes=5)
+_BOTH_SIDES = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +63,14 @@ class Authority:
         self._identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
 
     def issue(self, name: str) -> Pair:
-        """A server certificate for localhost and 127.0.0.1, in the files `<name>.pem` and `<name>.key`."""
+        """For servers at localhost and 127.0.0.1, and for clients, in the files `<name>.pem` and `<name>.key`."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(HOST))]
         certificate = (
             _builder(_name(name), self._name, key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(_BOTH_SIDES), critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(self._identifier, critical=False)
             .sign(self._key, hashes.SHA256())

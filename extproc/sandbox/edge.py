@@ -55,6 +55,9 @@ def build_edge(
     listen, envoy_admin = ports.take(), ports.take()
     tls = sites.authority.issue("unified") if sites.authority else None
     access_log = folder / "access.log"
+    secret = folder / "notifications.secret"
+    secret.touch(mode=0o600)
+    secret.write_text(sites.notification_authorization.removeprefix("Bearer "))
     settings: Table = {
         "server": {"workers": workers, "socket_dir": str(workspace.sockets), "drain": DRAIN},
         "admin": {"address": f"{HOST}:{sites.admin_port}"},
@@ -66,6 +69,7 @@ def build_edge(
         },
         "store": {"url": sites.redis_url or "memory://"},
         "policy": {"max_staleness": float(max_staleness)},
+        "notifications": {"secret_file": str(secret)},
         "sites": {
             "primary": _site(sites.primary_wan_url, sites.ca_file),
             "secondary": _site(sites.secondary.url, sites.ca_file),

@@ -86,6 +86,9 @@ class Registry:
                         "timeout": "1s",
                         "threshold": 5,
                         "backoff": "500ms",
+                        # Pulls are of no use here, and the most frequent by far. Without a media type, 2.8.2
+                        # ignores no action either (distribution issue 2916).
+                        "ignore": {"actions": ["pull"], "mediatypes": ["application/x-none"]},
                     }
                 ],
             }

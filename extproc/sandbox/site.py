@@ -31,7 +31,7 @@ class Sites:
     signing: Pair
     redis_url: str | None
     admin_port: int
-    """Reserved for the processor, which both registries notify."""
+    """Reserved for the processor."""
     notification_authorization: str
     authority: Authority | None = None
     parts: dict[str, Process] = field(default_factory=dict)
@@ -46,8 +46,16 @@ class Sites:
         return self.auth_url.removesuffix(issuer.PATH)
 
 
-def build_sites(workspace: Workspace, *, state: str = "redis", wan_rtt: float = 0, tls: bool = False) -> Sites:
-    """Write keys and configurations; start nothing. `wan_rtt` in milliseconds.
+def build_sites(
+    workspace: Workspace,
+    *,
+    state: str = "redis",
+    wan_rtt: float = 0,
+    tls: bool = False,
+    notify: str | None = None,
+) -> Sites:
+    """Write keys and configurations; start nothing. `wan_rtt` in milliseconds; `notify`: the URL that both registries
+    notify instead of the processor's.
 
     Raises SandboxError when a program is not installed.
     """
@@ -58,6 +66,7 @@ def build_sites(workspace: Workspace, *, state: str = "redis", wan_rtt: float = 
     auth_port, admin_port = ports.take(), ports.take()
     auth_url = f"{scheme}://{HOST}:{auth_port}{issuer.PATH}"
     authorization = f"Bearer {secrets.token_urlsafe(24)}"
+    told = notify or f"http://{HOST}:{admin_port}"
 
     def registry(name: str) -> Registry:
         return Registry(
@@ -67,7 +76,7 @@ def build_sites(workspace: Workspace, *, state: str = "redis", wan_rtt: float = 
             realm=auth_url,
             trusted=signing.certificate,
             secret=secrets.token_hex(16),
-            notifications=Notifications(f"http://{HOST}:{admin_port}/notifications/{name}", authorization),
+            notifications=Notifications(f"{told}/notifications/{name}", authorization),
             tls=authority.issue(name) if authority else None,
         )
 

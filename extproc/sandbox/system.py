@@ -21,8 +21,9 @@ Part = TypeVar("Part")
 class Sandbox:
     """An async context manager; inside it everything runs.
 
-    `wan_rtt` in milliseconds, `max_staleness` in seconds; `settings` overrides the processor's, by section. A given
-    `directory` must be empty or new; it is removed at the end unless `keep`.
+    `wan_rtt` in milliseconds, `max_staleness` in seconds; `settings` overrides the processor's, by section. `notify`:
+    the URL that both registries notify instead of the processor's. A given `directory` must be empty or new; it is
+    removed at the end unless `keep`.
 
     Raises SandboxError on entry.
     """
@@ -38,6 +39,7 @@ class Sandbox:
         fallback: Literal["composite", "priorities"] = "composite",
         max_staleness: float = 60.0,
         settings: Overrides | None = None,
+        notify: str | None = None,
         keep: bool = False,
     ) -> None:
         if workers > 1 and state == "memory":
@@ -51,6 +53,7 @@ class Sandbox:
         self._fallback = fallback
         self._max_staleness = max_staleness
         self._settings = settings
+        self._notify = notify
         self._workspace: Workspace | None = None
         self._sites: Sites | None = None
         self._edge: Edge | None = None
@@ -83,7 +86,9 @@ class Sandbox:
     async def _start(self) -> None:
         self._workspace = workspace = Workspace(self._directory, keep=self._keep)
         await workspace.open()
-        self._sites = sites = build_sites(workspace, state=self._state, wan_rtt=self._wan_rtt, tls=self._tls)
+        self._sites = sites = build_sites(
+            workspace, state=self._state, wan_rtt=self._wan_rtt, tls=self._tls, notify=self._notify
+        )
         self._edge = edge = build_edge(
             workspace,
             sites,

@@ -24,7 +24,8 @@ class Envoy(Section):
     fallback: Literal["composite", "priorities"] = "composite"
     """How a read falls back: Envoy's composite cluster (Envoy 1.40 or later), or priorities of one cluster."""
     message_timeout: Seconds = 0.2
-    """How long Envoy waits for the processor. Then the request goes to the primary, unseen."""
+    """How long Envoy waits for the processor. Then the request goes to the primary, unseen. More than two
+    `store.budget`."""
     per_try_timeout: Seconds = 5.0
     """How long the secondary may take to send response headers before the primary is asked."""
     connect_timeout: Seconds = 1.0

@@ -17,14 +17,14 @@ class Reconcile(Section):
     """Seconds between the starts of two runs in `serve`; 0: none. Below `policy.max_staleness` it keeps the lease of
     every tag fresh."""
     names: Literal["catalog", "store", "file", "gitlab"] = "catalog"
-    """Where names come from: the primary's catalog, those that the store knows, `names_file`, or what GitLab's
-    registry lists below `gitlab_path`."""
+    """Where names come from: the primary's catalog (on GitLab for an administrator only), those that the store knows,
+    `names_file`, or what GitLab's registry lists below `gitlab_path` (for which GitLab gives no account a token)."""
     names_file: Path | None = None
     """For names = "file": one name on each line."""
     gitlab_path: str = ""
     """For names = "gitlab": the group or project whose repositories are walked."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 8
-    """Names compared at once."""
+    """Names compared at once, and of each up to 16 tags."""
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 200.0
     """Requests a second to each site, at most."""
     timeout: Seconds = 30.0

@@ -59,4 +59,8 @@ Address = Annotated[Endpoint, BeforeValidator(_endpoint), NoDecode]
 def public_url(url: str) -> str:
     """`url` without user, password and options: the form for messages."""
     scheme, separator, rest = url.partition("://")
-    return scheme + separator + rest.partition("?")[0].rpartition("@")[2]
+    address, _, options = rest.partition("?")
+    if "@" in options and "@" not in address:
+        # A password with a question mark in it: nobody knows where the address begins.
+        return scheme + separator + "…"
+    return scheme + separator + address.rpartition("@")[2]

@@ -39,7 +39,8 @@ class Server(Section):
 
 
 class Admin(Section):
-    """HTTP for health, and for the copies of writes that no worker saw."""
+    """HTTP for health, status, notifications, and the copies of writes that no worker saw."""
 
     address: Address = Endpoint(host="127.0.0.1", port=9001)
-    """Envoy's copies come here too: reachable for it, and for nobody who must not make this site forget."""
+    """Envoy's copies come here too, and its status names repositories: reachable for Envoy, the registries and
+    operators, and for nobody who must not make this site forget."""

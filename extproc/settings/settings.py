@@ -17,7 +17,9 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SourceError
 
 from extproc.settings.auth import Auth
+from extproc.settings.environment import misspelt
 from extproc.settings.envoy import Envoy
+from extproc.settings.fault import explain_settings, explain_toml
 from extproc.settings.notifications import Notifications
 from extproc.settings.policy import Policy
 from extproc.settings.reconcile import Reconcile
@@ -28,6 +30,7 @@ from extproc.settings.store import Store
 from extproc.settings.telemetry import Telemetry
 
 _PREFIX: Final = "GEO_EXTPROC_"
+_DELIMITER: Final = "__"
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -40,7 +43,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
-        env_nested_delimiter="__",
+        env_nested_delimiter=_DELIMITER,
         extra="forbid",
         frozen=True,
         use_attribute_docstrings=True,
@@ -67,6 +70,17 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _in_time(self) -> Self:
+        waits = 2 * self.store.budget
+        if self.store.url != "memory://" and self.envoy.message_timeout <= waits:
+            raise ValueError(
+                f"envoy.message_timeout is {self.envoy.message_timeout:g} but a request may wait twice for the store "
+                f"before the processor answers, {waits:g} s: set envoy.message_timeout above {waits:g} or lower "
+                f"store.budget, which is {self.store.budget:g}"
+            )
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -87,7 +101,11 @@ class Settings(BaseSettings):
 
         Raises SettingsError.
         """
-        _check_environment(frozenset(cls.model_fields))
+        fault = misspelt(
+            os.environ, {name: field.annotation for name, field in cls.model_fields.items()}, _PREFIX, _DELIMITER
+        )
+        if fault is not None:
+            raise SettingsError(fault)
         try:
             with file.open("rb") as stream:
                 tomllib.load(stream)
@@ -96,31 +114,17 @@ class Settings(BaseSettings):
                 f"cannot read the configuration {str(file)!r}: {error.strerror}; give its path with --config"
             ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"the configuration {str(file)!r} is not TOML: {error}; correct that line") from error
+            raise SettingsError(explain_toml(error, file)) from error
         try:
             # The links of a mounted Secret lead elsewhere: the directory is the one that was named.
             return _resolved(cls(_toml=file), file.absolute().parent)  # type: ignore[call-arg]
         except ValidationError as error:
-            raise SettingsError(_explain(error, file)) from error
+            raise SettingsError(explain_settings(error, file)) from error
         except SourceError as error:
             raise SettingsError(
                 f"the environment cannot be used: {error}; give one variable for each key, such as "
                 f"{_PREFIX}STORE__URL, or the whole table as JSON"
             ) from error
-
-
-def _check_environment(sections: frozenset[str]) -> None:
-    """A misspelt table; a misspelt key of a table is the model's to find. Raises SettingsError.
-
-    Kubernetes sets GEO_EXTPROC_SERVICE_HOST and the like for a Service named geo-extproc: not ours, no `__`.
-    """
-    for variable in sorted(os.environ):
-        table, separator, _ = variable.upper().partition("__")
-        if separator and table.startswith(_PREFIX) and table.removeprefix(_PREFIX).lower() not in sections:
-            raise SettingsError(
-                f"the environment variable {variable} is not a setting; check its spelling or remove it "
-                f"(tables: {', '.join(sorted(sections))})"
-            )
 
 
 def _resolved(model: Model, directory: Path) -> Model:
@@ -135,19 +139,3 @@ def _resolved(model: Model, directory: Path) -> Model:
             case BaseModel() as section:
                 changes[field] = _resolved(section, directory)
     return model.model_copy(update=changes)
-
-
-def _explain(error: ValidationError, file: Path) -> str:
-    """The first finding in words, and how many more there are."""
-    first, *more = error.errors()
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
-    message = ": " + first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        message = " is required but not set"
-    elif first["type"] == "extra_forbidden":
-        message = " is not a setting; check its spelling or remove it"
-    elif first["type"] != "value_error" and isinstance(first["input"], str | int | float):
-        # Messages of ours name the value themselves, without its password.
-        message = f": {first['input']!r}{message}"
-    rest = f" ({len(more)} more)" if more else ""
-    return f"{where} in {str(file)!r} (or the environment){message}{rest}"

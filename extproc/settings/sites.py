@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from extproc.settings.section import Endpoint, Section, public_url
+
+JWT_AUTH: Final = "/jwt/auth"
+"""The issuer's endpoint, as GitLab calls it."""
 
 
 class Site(Section):
@@ -50,6 +54,20 @@ class Sites(Section):
     """The registry beside this Envoy."""
     issuer: Site | None = None
     """When given, /jwt/auth on the listener is routed here, past the processor."""
+
+    @model_validator(mode="after")
+    def _two(self) -> Self:
+        if _identity(self.primary) == _identity(self.secondary):
+            raise ValueError(
+                f"primary and secondary are both {self.primary.url!r}: give the registry of each site, or the host "
+                "by which each is known there"
+            )
+        return self
+
+
+def _identity(site: Site) -> tuple[str, int, str, str]:
+    """What makes a registry another one: where it is, and by which names it is called there."""
+    return site.endpoint.host.lower(), site.endpoint.port, site.host.lower(), site.server_name.lower()
 
 
 def _authority(url: str) -> Endpoint:

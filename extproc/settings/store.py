@@ -8,13 +8,15 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from extproc.settings.section import Seconds, Section, public_url
+from extproc.settings.store_url import Kind, StoreUrl
 
 
 class Store(Section):
     """Where evidence is kept."""
 
     url: str = "memory://"
-    """memory:// (one process), redis://host:port/db, rediss://… or unix:///path."""
+    """memory:// (one process), redis://host:port/db, unix:///path, redis+sentinel://host:port,host:port/master/db or
+    redis+cluster://host:port,host:port; rediss… instead of redis… with TLS."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")] = "geo"
     """Begins every key; one for each site that shares a Redis."""
     username: str = ""
@@ -22,7 +24,15 @@ class Store(Section):
     password_file: Path | None = None
     """A file with the password alone."""
     ca: Path | None = None
-    """For rediss://: CA certificates; the system's when not given."""
+    """With TLS: CA certificates, and no others are trusted; the system's when not given."""
+    certificate: Path | None = None
+    """With TLS: the client certificate (PEM) that Redis and Sentinel ask for."""
+    private_key: Path | None = None
+    """Of `certificate`."""
+    sentinel_username: str = ""
+    """The user at the Sentinels; their `default` when empty."""
+    sentinel_password_file: Path | None = None
+    """A file with the password for the Sentinels; without one they are asked without."""
     budget: Seconds = 0.05
     """How long a request waits for the store. Then the primary serves it."""
     breaker_failures: Annotated[int, Field(ge=1)] = 10
@@ -34,16 +44,40 @@ class Store(Section):
 
     @field_validator("url")
     @classmethod
-    def _scheme(cls, url: str) -> str:
-        if url != "memory://" and not url.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError(f"url {public_url(url)!r} is not memory://, redis://…, rediss://… or unix://…")
+    def _parsable(cls, url: str) -> str:
+        StoreUrl.parse(url)
         return url
 
     @model_validator(mode="after")
     def _tls(self) -> Self:
-        if self.ca is not None and not self.url.startswith("rediss://"):
-            raise ValueError(f"ca is given but url {self.public_url!r} has no TLS: remove ca or use rediss://")
+        for key in ("ca", "certificate", "private_key"):
+            if getattr(self, key) is not None and not self.where.tls:
+                raise ValueError(
+                    f"{key} is given but url {self.public_url!r} has no TLS: remove {key} or use rediss://, "
+                    "rediss+sentinel:// or rediss+cluster://"
+                )
+        if (self.certificate is None) != (self.private_key is None):
+            raise ValueError("certificate and private_key go together: give both or neither")
         return self
+
+    @model_validator(mode="after")
+    def _users(self) -> Self:
+        where = self.where
+        if where.username and self.username:
+            raise ValueError(f"username is given, and url {self.public_url!r} has a user too: remove one of them")
+        if where.password and self.password_file is not None:
+            raise ValueError(
+                f"password_file is given, and url {self.public_url!r} has a password too: remove that from the URL"
+            )
+        for key in ("sentinel_username", "sentinel_password_file"):
+            if getattr(self, key) and where.kind is not Kind.SENTINEL:
+                raise ValueError(f"{key} is given but url {self.public_url!r} is not redis+sentinel://: remove {key}")
+        return self
+
+    @property
+    def where(self) -> StoreUrl:
+        """`url` in parts."""
+        return StoreUrl.parse(self.url)
 
     @property
     def public_url(self) -> str:

@@ -95,7 +95,10 @@ async def try_port(address: str) -> None:
                 probe.bind(place)
                 probe.listen(1)
     except OSError as error:
-        raise ListenError(f"cannot listen on {address}: {error.strerror}{_REMEDY}") from error
+        raise ListenError(
+            f"cannot listen on {address}: {error.strerror}; end what listens there or choose another server.address "
+            "(worker N takes its port + N)"
+        ) from error
 
 
 def _identity(path: Path) -> tuple[int, int]:

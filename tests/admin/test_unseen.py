@@ -89,9 +89,11 @@ async def test_a_write_that_cannot_be_read_voids_all_leases(method: str, path: s
         pytest.param("/v2/g/app/manifests/.bad", id="a reference that is none"),
     ],
 )
-async def test_a_write_that_changes_no_evidence_touches_nothing(path: str) -> None:
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_a_write_that_changes_no_evidence_touches_nothing(method: str, path: str) -> None:
+    """The DELETE of an upload session cancels it: no delete."""
     recording = Recording()
-    await UnseenWrites(recording, mark_ttl=1).take("PUT", path)
+    await UnseenWrites(recording, mark_ttl=1).take(method, path)
     assert (recording.writes, recording.voided) == ([], 0)
 
 

@@ -172,6 +172,7 @@ def test_invalid_file_is_named_with_a_remedy(tmp_path: Path, content: bytes, rea
         KeySet.load([path])
     message = str(raised.value)
     assert message.startswith(f"{path} ")
+    assert message.count(str(path)) == 1
     assert reason in message
     assert ": give the " in message
     assert message.endswith(".")

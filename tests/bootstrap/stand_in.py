@@ -31,9 +31,11 @@ with warnings.catch_warnings():
         CommonResponse,
         HeaderMutation,
         HeadersResponse,
+        ImmediateResponse,
         ProcessingRequest,
         ProcessingResponse,
     )
+    from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 
 _HEAD = 100_000
 """Bytes of a head: more than Envoy passes on."""
@@ -123,6 +125,8 @@ class Processor:
     """Ask for the response phase of each exchange."""
     requests: list[dict[str, str]] = field(default_factory=list)
     responses: list[ProcessingRequest] = field(default_factory=list)
+    refusal: tuple[int, str] | None = None
+    """When given, the status and body that every request is answered with."""
     gate: asyncio.Event | None = None
     """When given, no answer before it is set."""
 
@@ -135,7 +139,7 @@ class Processor:
                 self.requests.append(_headers(message))
                 if self.gate is not None:
                     await self.gate.wait()
-                yield bytes(self._steer())
+                yield bytes(self._steer() if self.refusal is None else _refuse(*self.refusal))
             else:
                 self.responses.append(message)
                 yield bytes(ProcessingResponse(response_headers=HeadersResponse()))
@@ -160,6 +164,17 @@ class Processor:
             if self.observe
             else None,
         )
+
+
+def _refuse(status: int, body: str) -> Message:
+    header = HeaderValueOption(header=HeaderValue(key="retry-after", raw_value=b"7"))
+    return ProcessingResponse(
+        immediate_response=ImmediateResponse(
+            status=HttpStatus(code=StatusCode(status)),
+            headers=HeaderMutation(set_headers=[header]),
+            body=body.encode(),
+        )
+    )
 
 
 def _headers(message: ProcessingRequest) -> dict[str, str]:

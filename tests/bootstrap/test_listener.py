@@ -28,6 +28,7 @@ async def test_forged_steering_without_a_processor(
         assert (answered.status, answered.site) == (200, "primary")
         assert "x-geo-reason" not in answered.headers
         assert (await edge.ask("PUT", "/v2/a/b/manifests/v1;", headers=forged)).status == 400
+        assert (await edge.ask("DELETE", f"/v2/a/b/manifests/sha256:{'0' * 64}", headers=forged)).status == 503
         (seen,) = edge.primary.seen
         assert not [name for name in seen.headers if name.lower().startswith("x-geo")]
         assert edge.secondary.seen == []

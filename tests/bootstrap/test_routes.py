@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from extproc.bootstrap import local_reply
 from tests.bootstrap.stand_in import Upstream, answers, resets
 from tests.bootstrap.system import NOWHERE, System, system, until
 
@@ -16,13 +18,41 @@ DIGEST = "sha256:" + "0" * 64
 CHANGES = [
     "PUT /v2/a/b/manifests/v1",
     f"PUT /v2/a/b/manifests/{DIGEST}",
-    f"DELETE /v2/a/b/manifests/{DIGEST}",
     "DELETE /v2/a/b/manifests/v1",
-    f"DELETE /v2/a/b/blobs/{DIGEST}",
+    f"DELETE /v2/a/b/manifests/{DIGEST.replace(':', '-')}",
+    f"DELETE /v2/a/b/manifests/v1?digest={DIGEST}",
     "DELETE /v2/a/b/tags/reference/v1",
     "PUT /v2/a/blobs/uploads/manifests/v1",
     "PUT /v2/a/b/manifests/v1?x=%2F//../;&y=a+b",
 ]
+DELETES = {
+    "manifest": f"/v2/a/b/manifests/{DIGEST}",
+    "blob": f"/v2/a/b/blobs/{DIGEST}",
+    "with a query": f"/v2/a/b/manifests/{DIGEST}?x=%2F//../;&y=a+b",
+    "upper-case digest": f"/v2/a/b/manifests/{DIGEST.replace('0', 'A')}",
+    "upper-case algorithm": f"/v2/a/b/manifests/{DIGEST.upper()}",
+    "another algorithm": "/v2/a/b/blobs/sha512:" + "0" * 128,
+    "an algorithm of two words": "/v2/a/b/manifests/a+b:" + "0" * 32,
+    "no digest, but no tag either": "/v2/a/b/manifests/:",
+    "a name of keywords": f"/v2/blobs/uploads/manifests/{DIGEST}",
+    "a name with a colon": f"/v2/a:1/b/manifests/{DIGEST}",
+    "normalized: escaped letters": f"/%762/a/%62/manifes%74s/%73ha256:{'0' * 64}",
+    "normalized: doubled slash": f"/v2//a/b/manifests//{DIGEST}",
+    "normalized: dot segments": f"/v2/a/x/../b/./manifests/{DIGEST}",
+    "normalized: past the issuer": f"/jwt/auth/../../v2/a/b/manifests/{DIGEST}",
+}
+"""Paths that distribution obeys as a deletion by digest, or nearly."""
+UNREADABLE_DELETES = {
+    "escaped colon": f"/v2/a/b/manifests/{DIGEST.replace(':', '%3A')}",
+    "escaped colon, lower case": f"/v2/a/b/blobs/{DIGEST.replace(':', '%3a')}",
+    "escaped twice": f"/v2/a/b/blobs/{DIGEST.replace(':', '%253a')}",
+    "escaped slash": f"/v2/a/b/manifests%2f{DIGEST}",
+    "escaped backslash": f"/v2/a/b/manifests%5c{DIGEST}",
+    "escaped end of line": f"/v2/a/b/manifests/{DIGEST}%0a",
+    "trailing slash": f"/v2/a/b/manifests/{DIGEST}/",
+    "trailing slash of a blob": f"/v2/a/b/blobs/{DIGEST}/",
+    "parameter of a path": f"/v2/a/b/manifests/{DIGEST};x",
+}
 OTHERS = [
     "POST /v2/a/b/blobs/uploads/",
     f"POST /v2/a/b/blobs/uploads/?mount={DIGEST}&from=c/d",
@@ -74,6 +104,76 @@ async def test_unseen_changes_reach_the_primary_and_the_admin_server(tmp_path: P
         assert all("authorization" not in seen.headers for seen in edge.admin.seen)
 
 
+@pytest.mark.parametrize("processor", ["nobody there", "killed", "silent"])
+async def test_unseen_deletes_by_digest_are_refused_before_any_site_sees_them(tmp_path: Path, processor: str) -> None:
+    """P6 before P1: without a tombstone the secondary would go on serving what was deleted."""
+    steer, dead = ("primary", 0) if processor == "silent" else (None, 0 if processor == "killed" else 1)
+    async with system(tmp_path, steer=steer, dead_workers=dead, message_timeout=0.15) as edge:
+        gate = asyncio.Event()
+        if edge.processor is not None:
+            edge.processor.gate = gate
+        for name, target in DELETES.items():
+            answered = await edge.ask("DELETE", target, headers={"authorization": "Bearer secret"})
+            assert (answered.status, answered.site) == (503, "none"), name
+            assert json.loads(answered.text) == {
+                "errors": [{"code": "UNAVAILABLE", "message": local_reply.UNRECORDED, "detail": None}]
+            }, name
+            assert answered.headers["content-type"] == "application/json", name
+            assert answered.headers["docker-distribution-api-version"] == "registry/2.0", name
+            assert (answered.headers["retry-after"], answered.headers["x-geo-reason"]) == (
+                "1",
+                "evidence-unavailable",
+            ), name
+        for name, target in UNREADABLE_DELETES.items():
+            assert (await edge.ask("DELETE", target)).status == 400, name
+        for raw in (b"http://r%b", b"%b#x", b"%b?"):
+            request = b"DELETE " + raw % DELETES["manifest"].encode() + b" HTTP/1.1\r\nhost: r\r\n\r\n"
+            assert (await edge.raw(request)).split()[1] in {b"400", b"503"}
+        assert edge.primary.seen == edge.secondary.seen == edge.admin.seen == []
+        if edge.processor is not None:
+            gate.set()
+            assert await _ask(edge, "DELETE " + DELETES["manifest"]) == 200
+            assert edge.primary.lines == ["DELETE " + DELETES["manifest"]]
+
+
+@pytest.mark.parametrize("fallback", ["composite", "priorities"])
+async def test_nor_is_an_unseen_delete_explained_where_nothing_is(tmp_path: Path, fallback: str) -> None:
+    async with system(tmp_path, fallback=fallback, response_headers=False) as edge:
+        answered = await edge.ask("DELETE", DELETES["blob"])
+        assert (answered.status, answered.headers["retry-after"]) == (503, "1")
+        assert json.loads(answered.text)["errors"][0]["message"] == local_reply.UNRECORDED
+        assert not [name for name in answered.headers if name.lower().startswith("x-geo")]
+        assert edge.primary.seen == edge.admin.seen == []
+
+
+async def test_what_the_primary_or_envoy_says_to_a_seen_delete_is_kept(tmp_path: Path) -> None:
+    async with system(tmp_path, steer="primary") as edge:
+        edge.primary.answer = answers(503, text="busy")
+        answered = await edge.ask("DELETE", DELETES["manifest"])
+        assert (answered.status, answered.text, answered.site) == (503, "busy", "primary")
+        edge.primary.answer = resets
+        answered = await edge.ask("DELETE", DELETES["manifest"])
+        assert (answered.status, answered.site) == (503, "none")
+        assert json.loads(answered.text)["errors"][0]["message"] == local_reply.UNREACHABLE
+
+
+async def test_what_the_processor_says_to_a_delete_it_cannot_record_is_kept(tmp_path: Path) -> None:
+    async with system(tmp_path, steer="primary") as edge:
+        assert edge.processor is not None
+        edge.processor.refusal = (503, '{"errors": ["its own words"]}')
+        answered = await edge.ask("DELETE", DELETES["with a query"])
+        assert (answered.status, answered.text, answered.headers["retry-after"]) == (
+            503,
+            '{"errors": ["its own words"]}',
+            "7",
+        )
+        assert answered.headers["content-type"] == "application/json"
+        edge.processor.refusal = (401, "who?")
+        answered = await edge.ask("DELETE", DELETES["manifest"])
+        assert (answered.status, answered.text) == (401, "who?")
+        assert edge.primary.seen == edge.admin.seen == []
+
+
 async def test_other_unseen_requests_reach_the_primary_alone_byte_for_byte(tmp_path: Path) -> None:
     async with system(tmp_path) as edge:
         for line in OTHERS:
@@ -84,9 +184,10 @@ async def test_other_unseen_requests_reach_the_primary_alone_byte_for_byte(tmp_p
 
 async def test_seen_changes_are_not_mirrored(tmp_path: Path) -> None:
     async with system(tmp_path, steer="primary") as edge:
-        for line in (*CHANGES, *OTHERS):
+        deletes = [f"DELETE {target}" for name, target in DELETES.items() if not name.startswith("normalized")]
+        for line in (*CHANGES, *deletes, *OTHERS):
             assert await _ask(edge, line) == 200
-        assert edge.primary.lines == [*CHANGES, *OTHERS]
+        assert edge.primary.lines == [*CHANGES, *deletes, *OTHERS]
         assert edge.admin.seen == []
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
+
+import pytest
 
 from extproc import settings
 from extproc.evidence.memory import MemoryStore
-from extproc.evidence.model import DigestState, Evidence
+from extproc.evidence.model import DigestState, Evidence, Observation, Record
 from extproc.evidence.redis import RedisStore, connect
 from extproc.evidence.store import Store
 from extproc.oci.reference import Digest, Name, Tag
-from tests.support.redis_server import RedisServer
 
 NAME = Name("group/app")
 OTHER = Name("group/other")
@@ -20,6 +22,10 @@ D1 = Digest("sha256:" + "1" * 64)
 D2 = Digest("sha256:" + "2" * 64)
 D3 = Digest("sha512:" + "3" * 128)
 MEDIA = "application/vnd.oci.image.index.v1+json"
+SHORT = 0.03
+"""Seconds that a test lets pass; every other period of a test is far longer."""
+_CLOCK = Name("a/clock")
+"""Asked for what time it is."""
 
 
 @dataclass
@@ -47,6 +53,22 @@ class Subject:
     async def epoch(self, name: Name = NAME) -> bytes:
         return (await self.tag(name=name)).snapshot.epoch
 
+    async def learn(self, *seen: Observation, name: Name = NAME) -> bool:
+        """What exchanges showed that all began now."""
+        return await self.store.learn_all(name, (await self.tag(name=name)).snapshot, seen)
+
+    async def lease(self, tag: Tag = TAG, digest: Digest = D1, name: Name = NAME) -> None:
+        assert await self.learn(Observation(digest, tag=tag, media_type=MEDIA, primary_has=True), name=name)
+
+    async def record(self, name: Name = NAME) -> Record:
+        return await self.store.inspect(name)
+
+    async def names(self) -> list[Name]:
+        return [name async for name in self.store.names() if name != _CLOCK]
+
+
+NewSubject = Callable[..., Subject]
+
 
 def in_memory(*, absent_ttl: float = 60.0, name_ttl: float = 1000.0) -> Subject:
     clock = Clock()
@@ -57,12 +79,33 @@ def in_memory(*, absent_ttl: float = 60.0, name_ttl: float = 1000.0) -> Subject:
     return Subject(MemoryStore(absent_ttl, clock, name_ttl=name_ttl), advance)
 
 
-def redis_store(server: RedisServer, *, absent_ttl: float = 60.0, name_ttl: float = 1000.0) -> RedisStore:
-    return connect(settings.Store(url=server.url, name_ttl=name_ttl), absent_ttl=absent_ttl)
+class Where(Protocol):
+    """A running Redis of any kind."""
+
+    @property
+    def url(self) -> str:
+        """As in the settings."""
 
 
-def in_redis(server: RedisServer, *, absent_ttl: float = 60.0, name_ttl: float = 1000.0) -> Subject:
-    store = redis_store(server, absent_ttl=absent_ttl, name_ttl=name_ttl)
+KINDS = ["server", "cluster", "sentinel"]
+"""Of Redis: one server, a cluster of three masters, a master with Sentinels; the fixtures are named after them."""
+
+
+def running(request: pytest.FixtureRequest, kind: str) -> Where:
+    """The one of that kind, started when a test first needs it."""
+    where: Where = request.getfixturevalue(f"redis_{kind}")
+    return where
+
+
+def redis_store(
+    where: Where, *, prefix: str = "geo", absent_ttl: float = 60.0, name_ttl: float = 1000.0, settling: float = 0.0
+) -> RedisStore:
+    store = settings.Store(url=where.url, prefix=prefix, name_ttl=name_ttl)
+    return connect(store, absent_ttl=absent_ttl, settling=settling)
+
+
+def in_redis(where: Where, *, prefix: str, absent_ttl: float = 60.0, name_ttl: float = 1000.0) -> Subject:
+    store = redis_store(where, prefix=prefix, absent_ttl=absent_ttl, name_ttl=name_ttl)
 
     async def advance(seconds: float) -> None:
         # Redis has no clock to turn: let it pass, by Redis's own TIME. Tests use milliseconds for it.
@@ -74,4 +117,4 @@ def in_redis(server: RedisServer, *, absent_ttl: float = 60.0, name_ttl: float =
 
 
 async def _time(store: RedisStore) -> int:
-    return (await store.decide(Name("a/clock"), TAG)).snapshot.at
+    return (await store.decide(_CLOCK, TAG)).snapshot.at

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, suppress
 
 from extproc.evidence.backlog import Backlog
 from extproc.evidence.memory import MemoryStore
-from extproc.evidence.model import DigestState, Invalidation
+from extproc.evidence.model import Changed, DigestState, Invalidation
 from extproc.evidence.store import StoreUnavailable
-from extproc.oci.reference import Name
+from extproc.oci.reference import Digest, Name
 from tests.evidence.subject import D1, NAME, OTHER, TAG
 
 WHAT = Invalidation(tag=TAG)
@@ -42,9 +42,9 @@ class Flaky(MemoryStore):
         await self._pass(f"end {name} {mark}", name)
         await super().end_write(name, mark, what)
 
-    async def primary_changed(self, name: Name, what: Invalidation) -> None:
+    async def primary_changed(self, name: Name, what: Invalidation, *, pushed: Digest | None = None) -> Changed:
         await self._pass(f"changed {name}", name)
-        await super().primary_changed(name, what)
+        return await super().primary_changed(name, what, pushed=pushed)
 
     async def void_leases(self) -> None:
         await self._pass("void", None)
@@ -329,3 +329,57 @@ async def test_started_voided_an_early_void_settles_it() -> None:
     async with rig.running():
         await asyncio.sleep(0)
     assert rig.store.took == ["void"]
+
+
+async def test_a_flush_hands_over_what_is_kept() -> None:
+    rig = Rig()
+    rig.store.up = False
+    await rig.backlog.begin_write(NAME, "m", WHAT, 60.0)
+    await rig.backlog.void_leases()
+    rig.store.up = True
+    assert await rig.backlog.flush(10) == 0
+    assert rig.store.took == ["void", "begin group/app m"]
+    assert not rig.backlog.blocks(NAME)
+
+
+async def test_a_flush_with_nothing_kept_asks_nothing() -> None:
+    rig = Rig()
+    assert await rig.backlog.flush(10) == 0
+    assert rig.store.took == []
+
+
+async def test_a_flush_tries_again_with_pauses() -> None:
+    rig = Rig()
+    rig.store.up = False
+    await rig.backlog.end_write(NAME, "m", WHAT)
+    flushing = asyncio.create_task(rig.backlog.flush(10))
+    assert [await rig.pause.reached()] == [0.05]
+    rig.pause.over()
+    assert [await rig.pause.reached()] == [0.1]
+    rig.store.up = True
+    rig.pause.over()
+    assert await flushing == 0
+    assert rig.store.took == ["end group/app m"]
+
+
+async def test_a_flush_ends_in_time_and_counts_what_is_lost() -> None:
+    """Also while the store holds the call."""
+    rig = Rig()
+    rig.store.up = False
+    await rig.backlog.begin_write(NAME, "a", WHAT, 60.0)
+    await rig.backlog.begin_write(NAME, "b", WHAT, 60.0)
+    await rig.backlog.begin_write(OTHER, "a", WHAT, 60.0)
+    assert await rig.backlog.flush(0.01) == 3
+    rig.store.up, rig.store.hold = True, asyncio.Event()
+    assert await rig.backlog.flush(0.01) == 3
+
+
+async def test_a_flush_beside_the_loop_sends_each_once() -> None:
+    rig = Rig()
+    rig.store.up = False
+    for mark in ("a", "b", "c"):
+        await rig.backlog.begin_write(NAME, mark, WHAT, 60.0)
+    rig.store.up = True
+    async with rig.running():
+        assert await rig.backlog.flush(10) == 0
+    assert sorted(rig.store.took) == [f"begin group/app {mark}" for mark in ("a", "b", "c")]

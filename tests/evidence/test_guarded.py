@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 import pytest
 
 from extproc.evidence.breaker import Breaker, State
 from extproc.evidence.guarded import GuardedStore
 from extproc.evidence.memory import MemoryStore
-from extproc.evidence.model import Evidence, Invalidation, Observation
-from extproc.evidence.store import Store, StoreUnavailable
+from extproc.evidence.model import Arrived, Changed, DigestState, Evidence, Invalidation, Observation, Snapshot
+from extproc.evidence.store import LONGEST_STEP, Store, StoreUnavailable
 from extproc.oci.reference import Digest, Name, Tag
 from tests.evidence.subject import D1, NAME, TAG, Clock
 
@@ -64,6 +64,10 @@ def rig() -> Rig:
     return Rig()
 
 
+async def _all(given: AsyncIterator[object]) -> list[object]:
+    return [each async for each in given]
+
+
 OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "decide": lambda s: s.decide(NAME, TAG),
     "begin_write": lambda s: s.begin_write(NAME, "m", Invalidation(), 1.0),
@@ -72,7 +76,15 @@ OPERATIONS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "primary_dropped": lambda s: s.primary_dropped(NAME),
     "secondary_has": lambda s: s.secondary_has(NAME, [D1]),
     "secondary_lost": lambda s: s.secondary_lost(NAME, D1),
+    "learn_all": lambda s: s.learn_all(NAME, Snapshot(b"e", b"", 0), [Observation(D1)]),
     "void_leases": lambda s: s.void_leases(),
+    "inspect": lambda s: s.inspect(NAME),
+    "names": lambda s: _all(s.names()),
+    "pages": lambda s: _all(s.pages()),
+    "note": lambda s: s.note("run", "text"),
+    "noted": lambda s: s.noted("run"),
+    "claim": lambda s: s.claim("run", "me", 1.0),
+    "release": lambda s: s.release("run", "me"),
     "ping": lambda s: s.ping(),
 }
 
@@ -92,6 +104,93 @@ async def test_learn_passes_its_answer_on(rig: Rig) -> None:
     assert await rig.store.learn(NAME, snapshot, Observation(D1)) is True
     await rig.store.primary_changed(NAME, Invalidation())
     assert await rig.store.learn(NAME, snapshot, Observation(D1)) is False
+
+
+async def test_every_answer_is_passed_on(rig: Rig) -> None:
+    snapshot = (await rig.store.decide(NAME, TAG)).snapshot
+    leased = Observation(D1, tag=TAG, media_type="m", secondary=DigestState.ABSENT)
+    assert await rig.store.learn_all(NAME, snapshot, [leased]) is True
+    assert await rig.store.primary_changed(NAME, Invalidation(tag=TAG), pushed=D1) == Changed(lease_dropped=True)
+    assert set((await rig.store.inspect(NAME)).awaited) == {D1}
+    assert [each.digest for each in await rig.store.secondary_has(NAME, iter([D1]))] == [D1]
+    assert await _all(rig.store.names()) == [NAME]
+    await rig.store.note("run", "text")
+    assert await rig.store.noted("run") == "text"
+    assert await rig.store.claim("run", "me", 60.0) is True
+    assert await rig.store.claim("run", "you", 60.0) is False
+    await rig.store.release("run", "me")
+    assert await rig.store.claim("run", "you", 60.0) is True
+
+
+async def test_the_budget_is_for_a_step_not_for_all_of_them(rig: Rig) -> None:
+    steps: list[int] = []
+
+    class Counting(MemoryStore):
+        async def learn_all(self, name: Name, snapshot: Snapshot, seen: Sequence[Observation]) -> bool:
+            steps.append(len(seen))
+            return await super().learn_all(name, snapshot, seen)
+
+        async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> tuple[Arrived, ...]:
+            steps.append(len(told := list(digests)))
+            return await super().secondary_has(name, told)
+
+    store = GuardedStore(Counting(60.0), budget=1.0, breaker=rig.breaker)
+    digests = [Digest(f"sha256:{number:064x}") for number in range(2 * LONGEST_STEP + 1)]
+    await store.primary_changed(NAME, Invalidation(), pushed=digests[-1])
+    snapshot = (await store.decide(NAME, TAG)).snapshot
+    assert await store.learn_all(NAME, snapshot, [Observation(digest) for digest in digests]) is True
+    assert [each.digest for each in await store.secondary_has(NAME, digests)] == digests[-1:]
+    assert steps == [LONGEST_STEP, LONGEST_STEP, 1] * 2
+    await store.primary_changed(NAME, Invalidation())
+    assert await store.learn_all(NAME, snapshot, [Observation(digest) for digest in digests]) is False
+    assert steps[6:] == [LONGEST_STEP]
+
+
+class Paged(MemoryStore):
+    """Two pages; the second hangs, fails or comes, as `second` does."""
+
+    def __init__(self, second: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(60.0)
+        self._second = second
+
+    async def pages(self) -> AsyncIterator[Sequence[Name]]:
+        yield [NAME]
+        await self._second()
+        yield [Name("group/second")]
+
+
+async def _comes() -> None:
+    pass
+
+
+async def _hangs() -> None:
+    await asyncio.Event().wait()
+
+
+async def _fails() -> None:
+    raise StoreUnavailable("redis://h: gone")
+
+
+async def test_a_slow_reader_of_names_is_no_failure_of_the_store(rig: Rig) -> None:
+    store = GuardedStore(Paged(_comes), budget=0.02, breaker=rig.breaker)
+    given = []
+    async for name in store.names():
+        given.append(name)
+        await asyncio.sleep(0.03)  # not a wait for anything: longer than the budget
+    assert given == [NAME, Name("group/second")]
+
+
+@pytest.mark.parametrize(
+    ("second", "why"),
+    [pytest.param(_hangs, "no answer within", id="hangs"), pytest.param(_fails, "gone", id="fails")],
+)
+async def test_names_end_where_the_store_does(rig: Rig, second: Callable[[], Awaitable[None]], why: str) -> None:
+    store = GuardedStore(Paged(second), budget=0.02, breaker=rig.breaker)
+    given: list[Name] = []
+    with pytest.raises(StoreUnavailable, match=why):
+        async for page in store.pages():
+            given += page
+    assert given == [NAME]
 
 
 async def test_a_hanging_store_is_given_up_at_the_budget(rig: Rig) -> None:

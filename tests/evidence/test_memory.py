@@ -5,7 +5,7 @@ from __future__ import annotations
 from extproc.evidence.memory import MemoryStore
 from extproc.evidence.model import DigestState, Invalidation, Observation
 from extproc.oci.reference import Digest, Name, Tag
-from tests.evidence.subject import D1, D2, MEDIA, NAME, OTHER, TAG, Clock
+from tests.evidence.subject import D1, D2, D3, MEDIA, NAME, OTHER, TAG, Clock
 
 
 def _size(store: MemoryStore) -> int:
@@ -46,12 +46,14 @@ async def test_a_busy_name_forgets_what_is_not_renewed() -> None:
             secondary=DigestState.PRESENT,
         )
         await store.learn(NAME, snapshot, seen)
+    await store.primary_changed(NAME, Invalidation(), pushed=D3)
+    snapshot = (await store.decide(NAME, TAG)).snapshot
     clock.now += 60.0
     await store.learn(NAME, snapshot, Observation(D1, secondary=DigestState.PRESENT))
     clock.now += 60.0
     await store.learn(NAME, snapshot, Observation(D2, secondary=DigestState.PRESENT))
     kept = store._names[NAME]
-    assert (len(kept.seen), len(kept.leases)) == (2, 0)
+    assert (len(kept.seen), len(kept.leases), len(kept.awaited)) == (2, 0, 0)
     assert (await store.decide(NAME, D1)).digest is DigestState.PRESENT
 
 
@@ -63,3 +65,12 @@ async def test_expired_marks_are_removed() -> None:
     clock.now += 2.0
     await store.primary_changed(NAME, Invalidation())
     assert store._names[NAME].marks == {}
+
+
+async def test_names_that_are_due_are_given_no_more() -> None:
+    clock = Clock()
+    store = MemoryStore(5.0, clock, name_ttl=100.0)
+    await store.begin_write(OTHER, "m", Invalidation(), 1000.0)
+    await store.decide(NAME, TAG)
+    clock.now += 101.0
+    assert [name async for name in store.names()] == [OTHER]

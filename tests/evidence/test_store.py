@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from extproc.evidence.model import DigestState, Invalidation, Observation, Snapshot
 from extproc.oci.reference import Digest, Tag
-from tests.evidence.subject import D1, D2, D3, MEDIA, NAME, OTHER, TAG, Subject, in_memory, in_redis
-from tests.support.redis_server import RedisServer
-
-SHORT = 0.03
-"""Seconds that a test lets pass; every other period of a test is far longer."""
-
-NewSubject = Callable[..., Subject]
-
-
-@pytest.fixture(params=["memory", "redis"])
-async def new(request: pytest.FixtureRequest, redis_server: RedisServer) -> AsyncIterator[NewSubject]:
-    redis_server.command("FLUSHALL")
-    async with AsyncExitStack() as stack:
-
-        def build(**options: float) -> Subject:
-            subject = in_memory(**options) if request.param == "memory" else in_redis(redis_server, **options)
-            stack.push_async_callback(subject.store.close)
-            return subject
-
-        yield build
-
-
-@pytest.fixture
-def subject(new: NewSubject) -> Subject:
-    return new()
+from tests.evidence.subject import D1, D2, D3, MEDIA, NAME, OTHER, SHORT, TAG, NewSubject, Subject
 
 
 async def _lease(subject: Subject, digest: Digest = D1, tag: Tag = TAG) -> None:

@@ -10,7 +10,7 @@ import pytest
 from extproc.auth.grant import Access, Grant, Rejection
 from extproc.evidence.backlog import Backlog
 from extproc.evidence.memory import MemoryStore
-from extproc.evidence.model import DigestState, Evidence, Invalidation, Observation, Snapshot
+from extproc.evidence.model import DigestState, Evidence, Invalidation, Lease, Observation, Snapshot
 from extproc.evidence.store import StoreUnavailable
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.reference import Digest, Name, Tag
@@ -273,6 +273,74 @@ async def test_passthrough_asks_no_verifier() -> None:
     routed = await site.router().route(request("GET", "/v2/"))
     assert routed.decision == Forward(Route.SECONDARY, Reason.API_BASE)
     await site.router().observe(routed, response(200, "secondary"))
+
+
+@dataclass
+class Interest:
+    """What it heard, in order."""
+
+    heard: list[tuple[str, Name, Tag, Digest | None]] = field(default_factory=list)
+
+    def tag_read(self, name: Name, tag: Tag, lease: Lease | None) -> None:
+        self.heard.append(("read", name, tag, lease.digest if lease else None))
+
+    def tag_written(self, name: Name, tag: Tag) -> None:
+        self.heard.append(("written", name, tag, None))
+
+
+def interested(site: Site, verdict: Grant | Rejection | None = PULL) -> tuple[Router, Interest]:
+    interest = Interest()
+    verifier = None if verdict is None else Verifier(verdict)
+    facts, writes = site.store, site.backlog
+    router = Router(verifier=verifier, facts=facts, writes=writes, policy=POLICY, now=site.clock, interest=interest)
+    return router, interest
+
+
+async def test_a_tag_read_is_interest_with_a_lease_or_without() -> None:
+    site = Site()
+    router, interest = interested(site)
+    await router.route(request("GET", TAG_PATH))
+    await read_tag(site)
+    await router.route(request("HEAD", TAG_PATH))
+    latest = Tag("latest")
+    assert interest.heard == [("read", NAME, latest, None), ("read", NAME, latest, D1)]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "method", "path"),
+    [
+        pytest.param(PULL, "GET", DIGEST_PATH, id="by digest"),
+        pytest.param(PULL, "GET", "/v2/g/app/tags/list", id="listing"),
+        pytest.param(PULL, "GET", "/v2/g/other/manifests/latest", id="another name's token"),
+        pytest.param(ADMIN, "GET", TAG_PATH, id="a token that may push"),
+        pytest.param(Rejection.EXPIRED, "GET", TAG_PATH, id="an expired token"),
+        pytest.param(Rejection.UNVERIFIABLE, "GET", TAG_PATH, id="a token by an unknown key"),
+    ],
+)
+async def test_no_other_read_is(verdict: Grant | Rejection, method: str, path: str) -> None:
+    router, interest = interested(Site(), verdict)
+    await router.route(request(method, path))
+    assert interest.heard == []
+
+
+async def test_what_cannot_be_looked_up_is_no_interest() -> None:
+    site = Site()
+    site.store.broken = True
+    router, interest = interested(site)
+    assert (await router.route(request("GET", TAG_PATH))).decision.reason is Reason.EVIDENCE_UNAVAILABLE
+    assert interest.heard == []
+
+
+async def test_a_written_tag_is_heard_of_when_its_lease_is_dropped_for_the_second_time() -> None:
+    site = Site()
+    router, interest = interested(site, ADMIN)
+    put = await router.route(request("PUT", TAG_PATH))
+    assert interest.heard == []
+    await router.observe(put, response(201, "primary"))
+    assert interest.heard == [("written", NAME, Tag("latest"), None)]
+    delete = await router.route(request("DELETE", DIGEST_PATH))
+    await router.observe(delete, response(202, "primary"))
+    assert len(interest.heard) == 1
 
 
 async def test_a_lookup_without_a_name_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

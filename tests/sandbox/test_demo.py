@@ -274,12 +274,13 @@ def test_what_cannot_be_started_is_one_sentence(
 ) -> None:
     from extproc.cli import main
 
-    monkeypatch.setattr(sys, "argv", ["geo-extproc", "sandbox", "--state", "memory", "--workers", "2"])
+    monkeypatch.setattr(sys, "argv", ["geo-extproc", "sandbox"])
+    monkeypatch.setenv("PATH", "")
     with pytest.raises(SystemExit) as exited:
         main()
     assert exited.value.code == 1
-    expected = "geo-extproc: 2 workers cannot share state in memory: use Redis or one worker\n"
-    assert capsys.readouterr().err == expected
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("geo-extproc: ")
 
 
 def test_the_welcome_names_what_is_there_and_commands_to_try(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ async def test_one_url_over_tls_and_the_wan(tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 async def test_workers_are_listed_after_their_supervisor_and_paused_with_it() -> None:
-    async with Sandbox(workers=2, settings={"envoy": {"message_timeout": 0.1}}) as sandbox:
+    async with Sandbox(workers=2, settings={"envoy": {"message_timeout": 0.15}}) as sandbox:
         described = sandbox.describe()
         assert set(described) == DESCRIPTION
         pids = described["pids"]["extproc"]

@@ -1,4 +1,4 @@
-"""A real redis-server for tests, on a Unix socket in a folder of its own."""
+"""A real redis-server for tests, on a Unix socket in a folder of its own; where asked, on a port of loopback too."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,11 +18,27 @@ _READY_WITHIN = 20.0
 class RedisServer:
     """`with RedisServer(folder) as server: …`; also start, stop, kill, pause and resume it for faults.
 
-    Its data survive `stop` and `kill` only with `persistent`. Nothing but the socket listens.
+    Its data survive `stop` and `kill` only with `persistent`. `options` are words of its command line.
     """
 
-    def __init__(self, folder: Path, *options: str, persistent: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        persistent: bool = False,
+        port: int = 0,
+        tls: bool = False,
+        config: Path | None = None,
+    ) -> None:
+        """`tls`: the port speaks it, by certificates named in `options`. `config`: a file that it may write to.
+        Without a `port` nothing but the socket listens, and that always without TLS."""
+        folder.mkdir(exist_ok=True)
         self.folder = folder
+        self.port = port
+        self._tls = tls
+        self.password = ""
+        """That `command` gives."""
+        self._config = [] if config is None else [str(config)]
         # A socket's path may have 107 bytes; pytest's folders are shorter than that.
         self.socket = folder / "redis.sock"
         self.options = options
@@ -49,10 +66,13 @@ class RedisServer:
     def start(self) -> None:
         """Start it and wait until it answers PING."""
         keep = ["--appendonly", "yes", "--appendfsync", "always"] if self._persistent else ["--appendonly", "no"]
-        where = ["--unixsocket", str(self.socket), "--port", "0", "--dir", str(self.folder), "--save", ""]
+        where = ["--unixsocket", str(self.socket), "--dir", str(self.folder), "--bind", "127.0.0.1"]
+        where += ["--port", "0", "--tls-port", str(self.port)] if self._tls else ["--port", str(self.port)]
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["redis-server", *where, *keep, *self.options], stdout=log, stderr=subprocess.STDOUT
+                ["redis-server", *self._config, *where, *keep, "--save", "", *self.options],
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + _READY_WITHIN
         while not self._answers():
@@ -74,8 +94,16 @@ class RedisServer:
         with socket.socket(socket.AF_UNIX) as peer:
             peer.settimeout(_READY_WITHIN)
             peer.connect(str(self.socket))
-            peer.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in _bytes(words)))
+            if self.password:
+                peer.sendall(_packed("AUTH", self.password))
+                peer.recv(65536)
+            peer.sendall(_packed(*words))
             return peer.recv(65536)
+
+    def ok(self, *words: str) -> None:
+        """One command that answers OK."""
+        reply = self.command(*words)
+        assert reply == b"+OK\r\n", (words, reply)
 
     def stop(self) -> None:
         """SIGTERM, as an operator would."""
@@ -101,5 +129,14 @@ class RedisServer:
         os.kill(self.pid, signal.SIGCONT)
 
 
-def _bytes(words: tuple[str, ...]) -> list[bytes]:
-    return [word.encode() for word in words]
+def wait(what: str, condition: Callable[[], bool]) -> None:
+    """Look until it is so. AssertionError when it is not in time."""
+    deadline = time.monotonic() + _READY_WITHIN
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so: {what}"
+        time.sleep(0.01)
+
+
+def _packed(*words: str) -> bytes:
+    encoded = [word.encode() for word in words]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)

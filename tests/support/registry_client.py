@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -57,17 +59,20 @@ def manifest_of(config: bytes, version: str, layers: tuple[bytes, ...] = ()) -> 
 class RegistryClient:
     """One user on one registry URL. `connections` bounds how many are open at once."""
 
-    def __init__(self, url: str, auth_url: str, user: str = "admin", *, connections: int = 4) -> None:
+    def __init__(
+        self, url: str, auth_url: str, user: str = "admin", *, connections: int = 4, ca: Path | None = None
+    ) -> None:
         self._url = url
         self._auth_url = auth_url
         self._user = user
         self._connections = connections
+        self._tls: ssl.SSLContext | bool = ssl.create_default_context(cafile=ca) if ca else True
         self._tokens: dict[str, str] = {}
         self._http: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections),
+            connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls),
             timeout=aiohttp.ClientTimeout(total=60),
             # Response bodies are compared by digest: what is stored must come back as it is.
             auto_decompress=False,

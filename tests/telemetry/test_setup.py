@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 import structlog
 from opentelemetry import metrics, trace
 
 from extproc.telemetry.setup import build_telemetry, configure_log
-
-
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 def test_none_exports_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -268,7 +268,7 @@ async def test_a_message_larger_than_any_head_is_refused(tmp_path: Path) -> None
 async def test_a_taken_address(address: str, capfd: pytest.CaptureFixture[str]) -> None:
     async with serving(address, Scripted().stream) as (_, client):
         second = GrpcioServer(address, Scripted().stream, max_streams=1)
-        with pytest.raises(ListenError, match=r"^cannot listen on \S+: [^;]+; free it or change the server table$"):
+        with pytest.raises(ListenError, match=r"^cannot listen on \S+: [^;]+; (free it|end what listens)"):
             await second.start()
         await second.stop(0)
         assert await client.ask(client.exchange(), b"1") == b"<1"

@@ -118,7 +118,7 @@ async def test_a_taken_port() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(ListenError, match=f"cannot listen on {address}: Address already in use; free it"):
+        with pytest.raises(ListenError, match=f"cannot listen on {address}: Address already in use; end what"):
             await try_port(address)
 
 
@@ -130,5 +130,5 @@ async def test_a_taken_port() -> None:
     ],
 )
 async def test_an_address_that_is_not_ours(address: str, reason: str) -> None:
-    with pytest.raises(ListenError, match=f"cannot listen on {address}: {reason}; free it"):
+    with pytest.raises(ListenError, match=f"cannot listen on {address}: {reason}; end what listens"):
         await try_port(address)

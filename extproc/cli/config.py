@@ -1,0 +1,65 @@
+"""`check-config` and `envoy-config`: what the settings give, without serving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from extproc.cli.option import DEFAULT_CONFIG, Config, OutputOption
+from extproc.cli.output import Output, OutputError, print_result, print_text
+from extproc.cli.root import cli
+from extproc.cli.store import with_store
+
+
+@cli.command("envoy-config")
+def envoy_config(
+    config: Config = DEFAULT_CONFIG,
+    output: Annotated[Path | None, typer.Option("--write", "-w", help="Write here, not to the terminal.")] = None,
+) -> None:
+    """Print Envoy's bootstrap for these settings."""
+    from extproc.bootstrap import render
+    from extproc.settings import Settings
+
+    text = render(Settings.load(config))
+    if output is None:
+        print_text(text)
+    else:
+        try:
+            output.write_text(text)
+        except OSError as error:
+            raise OutputError(f"cannot write {str(output)!r}: {error.strerror}; choose another path") from error
+
+
+@cli.command("check-config")
+def check_config(
+    config: Config = DEFAULT_CONFIG,
+    envoy: Annotated[
+        bool, typer.Option(help="Look at certificates, keys and CA files that only Envoy reads, too.")
+    ] = True,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Read the settings, every file that they name, and the store's answer; change nothing."""
+    from extproc.bootstrap import render
+    from extproc.build import build_verifier
+    from extproc.evidence.store import StoreRefused, StoreUnavailable
+    from extproc.files import check_files
+    from extproc.settings import Settings
+
+    settings = Settings.load(config)
+    verifier = build_verifier(settings)
+    render(settings)
+    files = check_files(settings, envoy=envoy)
+    try:
+        with_store(settings, lambda store: store.ping())
+    except StoreRefused as error:
+        raise StoreRefused(
+            f"the store refused us: {error}; correct the store table's user and password, or what that user may do"
+        ) from error
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"the store is away: {error}; start it or correct the store table") from error
+    facts = {"config": str(config), "auth": settings.auth.mode, "store": settings.store.public_url}
+    facts["keys"] = "none needed" if verifier is None else ", ".join(str(path) for path in settings.auth.keys)
+    facts["files"] = ", ".join(map(str, files)) or "no others"
+    print_result(facts, [f"{name:8} {value}" for name, value in facts.items()] + ["good"], output)

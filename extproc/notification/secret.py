@@ -1,0 +1,51 @@
+"""The secret that registries send along: read once, compared without telling how much of it was right."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from pathlib import Path
+from typing import Final
+
+from extproc.settings import SettingsError
+
+_BEARER: Final = b"bearer "
+
+
+class Secret:
+    """One or, while it is being changed, several values that are right."""
+
+    def __init__(self, values: tuple[bytes, ...]) -> None:
+        self._hashes = tuple(map(_hash, values))
+
+    @classmethod
+    def load(cls, file: Path) -> Secret:
+        """Each line that is not empty is one. Raises SettingsError."""
+        try:
+            lines = file.read_bytes().splitlines()
+        except OSError as error:
+            raise SettingsError(
+                f"cannot read notifications.secret_file {str(file)!r}: {error.strerror}; correct the path or its "
+                "permissions, or remove the setting to take no notifications"
+            ) from error
+        values = tuple(line.strip() for line in lines if line.strip())
+        if not values:
+            raise SettingsError(
+                f"notifications.secret_file {str(file)!r} is empty: write the value that the registries send as "
+                "Authorization, one on each line"
+            )
+        return cls(values)
+
+    def admits(self, authorization: str) -> bool:
+        """Whether the header's value, as it is or after `Bearer `, is right. All are compared, whichever matches."""
+        raw = authorization.encode("utf-8", "surrogateescape").strip()
+        offered = [_hash(raw)]
+        if raw[: len(_BEARER)].lower() == _BEARER:
+            offered.append(_hash(raw[len(_BEARER) :].strip()))
+        matches = [hmac.compare_digest(one, right) for one in offered for right in self._hashes]
+        return any(matches)
+
+
+def _hash(value: bytes) -> bytes:
+    """Of one length, so that a comparison does not tell the secret's."""
+    return hashlib.sha256(value).digest()

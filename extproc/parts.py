@@ -1,0 +1,164 @@
+"""What every process of ours is made of, worker or supervisor: opened in order, closed in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Final
+
+import structlog
+
+from extproc.admin.notifications import NotificationEndpoint
+from extproc.admin.server import Page
+from extproc.admin.status import BELOW, PATH, StatusPage
+from extproc.admin.unseen import UnseenWrites
+from extproc.build import build_secret, build_store, quarantine, unhurried
+from extproc.evidence.backlog import Backlog
+from extproc.evidence.breaker import Breaker
+from extproc.evidence.guarded import GuardedStore
+from extproc.evidence.store import StoreUnavailable
+from extproc.notification.ingest import Ingest
+from extproc.oci.reference import Name, Tag
+from extproc.renewal.opening import open_renewal
+from extproc.renewal.renewal import Renewal
+from extproc.routing.router import MARK_MARGIN
+from extproc.settings import Settings
+from extproc.status.reports import Reports
+from extproc.telemetry import names
+from extproc.telemetry.notification import NotificationRecorder
+from extproc.telemetry.setup import Telemetry, build_telemetry, configure_log
+
+log = structlog.get_logger()
+
+_INGEST_BUDGET: Final = 1.0
+"""Seconds for a store call of a notification: its registry waits about as long, and sends it again."""
+_FIRST_LOOKS: Final = 0.1
+"""Seconds between the first looks at the store, so that a start without it says so soon."""
+_LAST_TRIES: Final = 2.0
+"""Seconds in which the store may still take what it did not, when we stop; less than the supervisor waits for us."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a process of ours has, worker or supervisor: telemetry, the guarded store, and what it did not take."""
+
+    settings: Settings
+    telemetry: Telemetry
+    store: GuardedStore
+    ingest_store: GuardedStore
+    """For what no request waits for: more patience, and no breaker."""
+    background: GuardedStore
+    """For reconcile, which waits longer still."""
+    backlog: Backlog
+    store_ok: bool = True
+
+    def unseen_writes(self) -> UnseenWrites:
+        copies = self.telemetry.meter.create_counter(names.UNSEEN_WRITES, unit="{write}")
+        return UnseenWrites(
+            self.backlog, self.settings.policy.write_timeout + MARK_MARGIN, count=lambda: copies.add(1)
+        )
+
+    def renewing(self) -> AbstractAsyncContextManager[Renewal | None]:
+        """Leases are renewed meanwhile, if the settings give a service account for it."""
+        looks = self.telemetry.meter.create_counter(names.RENEWALS, unit="{look}")
+        return open_renewal(
+            self.settings,
+            store=self.store,
+            blocks=self.backlog.blocks,
+            count=lambda outcome: looks.add(1, {names.OUTCOME: outcome.value}),
+        )
+
+    def notification_pages(self, on_lease_dropped: Callable[[Name, Tag], None] | None = None) -> dict[str, Page]:
+        """For the admin server. Raises SettingsError when the secret cannot be read."""
+        recorder = NotificationRecorder(self.telemetry.meter)
+        endpoint = NotificationEndpoint(
+            Ingest(self.ingest_store, recorder, on_lease_dropped=on_lease_dropped),
+            secret=build_secret(self.settings),
+            max_body=self.settings.notifications.max_body,
+            refusals=recorder,
+        )
+        return {"/notifications/primary": endpoint.primary, "/notifications/secondary": endpoint.secondary}
+
+    def status_pages(self) -> dict[str, Page]:
+        """For the admin server."""
+        settings = self.settings
+        page = StatusPage(
+            Reports(self.background, url=settings.store.public_url, max_staleness=settings.policy.max_staleness)
+        )
+        return {PATH: page, BELOW: page}
+
+    def store_word(self) -> str:
+        """For `/readyz`."""
+        return "ok" if self.store_ok else "degraded"
+
+    async def watch_store(self) -> None:
+        """Look at the store until cancelled, for a process that may ask it nothing else."""
+        settings = self.settings.store
+        for pause in chain(repeat(_FIRST_LOOKS, settings.breaker_failures), repeat(settings.breaker_pause)):
+            with suppress(StoreUnavailable):
+                await self.store.ping()
+            await asyncio.sleep(pause)
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Build, and close in reverse. Every lease from before this moment is void, as soon as the store takes it."""
+    configure_log(settings.telemetry.log_level, settings.telemetry.log_format)
+    telemetry = build_telemetry(settings.telemetry.exporter, settings.telemetry.trace_ratio)
+    changes = telemetry.meter.create_counter(names.STORE_CHANGES, unit="{change}")
+    store = build_store(settings)
+    shown = settings.store.public_url
+    parts: Parts
+
+    def on_change(available: bool, detail: str) -> None:
+        parts.store_ok = available
+        changes.add(1, {names.STORE_AVAILABLE: available})
+        if available:
+            log.info("store available again: reads are decided on evidence", store=shown)
+        else:
+            log.error(
+                "store unavailable: reads go to the primary; start it or correct the store table",
+                store=shown,
+                detail=detail,
+            )
+
+    budget = settings.store.budget
+    guarded = GuardedStore(
+        store,
+        budget=budget,
+        breaker=Breaker(failures=settings.store.breaker_failures, pause=settings.store.breaker_pause),
+        quarantine=quarantine(settings.store),
+        on_change=on_change,
+    )
+    # Invalidations never wait for a breaker: while it is open here, another worker may reach the store and
+    # serve what this write makes untrue.
+    always = GuardedStore(store, budget=budget, breaker=Breaker(failures=sys.maxsize, pause=0))
+    patient = GuardedStore(store, budget=_INGEST_BUDGET, breaker=Breaker(failures=sys.maxsize, pause=0))
+    parts = Parts(settings, telemetry, guarded, patient, unhurried(store), Backlog(always, start_voided=True))
+    retrying = asyncio.create_task(parts.backlog.run())
+    try:
+        yield parts
+        await _last_tries(parts)  # not after a failed start, which has nothing to lose
+    finally:
+        retrying.cancel()
+        with suppress(asyncio.CancelledError):
+            await retrying
+        await store.close()
+        telemetry.close()
+
+
+async def _last_tries(parts: Parts) -> None:
+    """What the store has not taken when we stop in order is lost with us."""
+    lost = await parts.backlog.flush(_LAST_TRIES)
+    if lost:
+        log.error(
+            "stopped with invalidations that the store never took: other processes on it may serve the tags "
+            "concerned as they were for up to policy.max_staleness; start this one again once the store is back, "
+            "which voids all leases",
+            count=lost,
+            store=parts.settings.store.public_url,
+        )

@@ -1,0 +1,182 @@
+"""One run over all names: so many at once, each compared, counted and saved; what was busy once more at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+from extproc.evidence.store import Store, StoreRefused, StoreUnavailable
+from extproc.oci.reference import Name
+from extproc.reconcile.checkpoint import Checkpoint, finished
+from extproc.reconcile.comparison import Comparison
+from extproc.reconcile.site import Site
+from extproc.reconcile.source import Source
+from extproc.reconcile.summary import Counts, Summary
+from extproc.registry.error import RegistryError
+
+_SAVE_EVERY: Final = 1.0
+"""Seconds between saves, at least: what a killed run compares again."""
+_MOST_BUSY: Final = 1000
+"""Names that are kept for a second try; of more, the first try counts."""
+_LOOK_EVERY: Final = 0.5
+_TRIES: Final = 3
+"""Of one name, when the store fails in its middle."""
+_LAST_WORDS: Final = 2.0
+"""Seconds that an interrupted run has to save."""
+
+
+class Watch(Protocol):
+    """Told how a run goes on."""
+
+    def begin(self, source: Source, total: int | None, done: int) -> None:
+        """`total`: names, where known or guessed from the last run; `done` of them by an interrupted run."""
+
+    def tags(self, count: int) -> None:
+        """So many more were compared."""
+
+    def name_done(self, counts: Counts) -> None:
+        """One more name is done; `counts` of the whole run."""
+
+
+class Silent:
+    """Nobody watches."""
+
+    def begin(self, source: Source, total: int | None, done: int) -> None: ...
+    def tags(self, count: int) -> None: ...
+    def name_done(self, counts: Counts) -> None: ...
+
+
+class Reconciler:
+    """Compares both sites, and keeps in the store what it sees."""
+
+    def __init__(
+        self,
+        store: Store,
+        primary: Site,
+        secondary: Site,
+        *,
+        concurrency: int,
+        blobs: bool = False,
+        watch: Watch | None = None,
+        clock: Callable[[], float] = time.time,
+        patience: float = 30.0,
+    ) -> None:
+        """`concurrency`: names at once. `clock`: seconds since the Unix epoch, for people; evidence has the store's.
+        `patience`: seconds to wait for a store that is away, each time."""
+        self._store = store
+        self._primary = primary
+        self._secondary = secondary
+        self._concurrency = concurrency
+        self._blobs = blobs
+        self._watch = watch or Silent()
+        self._clock = clock
+        self._patience = patience
+        self._saved_at = 0.0
+
+    async def run(self, source: Source, *, by: str, fresh: bool = False) -> Summary:
+        """The caller holds the claim. Cancelled, it saves what is done.
+
+        Raises StoreUnavailable, and RegistryError or SourceInvalid when the names cannot be walked.
+        """
+        begun = self._clock()
+        if source.complete:
+            last = await finished(self._store)
+            checkpoint = await Checkpoint.open(self._store, source.key, by, begun, fresh=fresh)
+        else:
+            last, checkpoint = None, Checkpoint.unsaved(source.key, by, begun)
+        guess = last.names if last is not None and last.source == source.key else None
+        self._watch.begin(source, guess if source.total is None else source.total, checkpoint.resumed)
+        self._saved_at = time.monotonic()
+        try:
+            busy = await self._walk(source.walk(), checkpoint, last_try=False)
+            await self._walk(_again(busy), checkpoint, last_try=True)
+        except BaseException:
+            with suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS):
+                    await checkpoint.save()
+            raise
+        return await checkpoint.finish(self._clock())
+
+    async def _walk(self, names: AsyncIterator[Name], checkpoint: Checkpoint, *, last_try: bool) -> list[Name]:
+        """The names that were busy, unless it is the last try."""
+        busy: dict[Name, None] = {}
+        under_way: set[Name] = set()
+        turn = asyncio.Lock()
+
+        async def next_name() -> Name | None:
+            async with turn:
+                async for name in names:
+                    if name not in checkpoint and name not in under_way and name not in busy:
+                        under_way.add(name)
+                        return name
+            return None
+
+        async def work() -> None:
+            while (name := await next_name()) is not None:
+                counts = await self._compare(name)
+                under_way.remove(name)
+                if counts.busy and not counts.errors and not last_try and len(busy) < _MOST_BUSY:
+                    busy[name] = None
+                    continue
+                checkpoint.add(name, counts)
+                self._watch.name_done(checkpoint.counts)
+                await self._save_when_due(checkpoint)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._concurrency):
+                    group.create_task(work())
+        except BaseExceptionGroup as errors:
+            # One is enough to say what ended the run; the others are of the same kind, or its cancellations.
+            raise errors.exceptions[0] from None
+        return list(busy)
+
+    async def _compare(self, name: Name) -> Counts:
+        """Raises StoreUnavailable for a store that stays away."""
+        tries = 0
+        while True:
+            comparison = Comparison(
+                name, self._store, self._primary, self._secondary, blobs=self._blobs, on_tags=self._watch.tags
+            )
+            try:
+                return await comparison.run()
+            except RegistryError as error:
+                return Counts(names=1, errors=1, error_examples=(f"{name}: {error}",))
+            except StoreRefused:
+                raise
+            except StoreUnavailable:
+                tries += 1
+                if tries == _TRIES:
+                    raise
+                await self._store_back()
+
+    async def _store_back(self) -> None:
+        """Wait for it. Raises StoreUnavailable when it stays away."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                await self._store.ping()
+            except StoreRefused:
+                raise
+            except StoreUnavailable:
+                if time.monotonic() >= deadline:
+                    raise
+                await asyncio.sleep(_LOOK_EVERY)
+            else:
+                return
+
+    async def _save_when_due(self, checkpoint: Checkpoint) -> None:
+        if time.monotonic() - self._saved_at < _SAVE_EVERY:
+            return
+        self._saved_at = time.monotonic()
+        # Not saved now is saved later: a run killed meanwhile compares some names again.
+        with suppress(StoreUnavailable):
+            await checkpoint.save()
+
+
+async def _again(names: list[Name]) -> AsyncIterator[Name]:
+    for name in names:
+        yield name

@@ -1,0 +1,183 @@
+"""The documents of `reports` for people: at a terminal, or as plain lines in a pipe."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TextIO
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+Document = Mapping[str, Any]
+
+_PIPE_WIDTH: Final = 160
+"""Columns where there is no terminal to ask."""
+_SHORT: Final = 12
+"""Hexadecimal digits of a digest: enough to tell two apart."""
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
+_MOST_TOMBSTONES: Final = 20
+
+
+def print_site(document: Document, stream: TextIO) -> None:
+    _print(_site(document), stream)
+
+
+def print_name(document: Document, stream: TextIO) -> None:
+    _print(_name(document), stream)
+
+
+def span(seconds: float | None) -> str:
+    """`0.4 s`, `42 s`, `3 min 5 s`, `2 d 4 h`; a dash for None."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    rest = round(seconds)
+    for index, (size, unit) in enumerate(_UNITS):
+        if rest >= size:
+            below, name = _UNITS[index + 1] if index + 1 < len(_UNITS) else (1, "s")
+            more = rest % size // below
+            return f"{rest // size} {unit}" + (f" {more} {name}" if more else "")
+    return f"{rest} s"
+
+
+def short(digest: str) -> str:
+    algorithm, _, encoded = digest.partition(":")
+    return f"{algorithm}:{encoded[:_SHORT]}"
+
+
+def _print(parts: Iterator[RenderableType], stream: TextIO) -> None:
+    at_terminal = stream.isatty()
+    target = stream if at_terminal else io.StringIO()
+    console = Console(file=target, width=None if at_terminal else _PIPE_WIDTH, highlight=False, markup=False)
+    for index, part in enumerate(parts):
+        if index:
+            console.print()
+        console.print(part)
+    if isinstance(target, io.StringIO) and not at_terminal:
+        # Tables fill their lines with spaces, which are of no use in a file.
+        stream.writelines(f"{line.rstrip()}\n" for line in target.getvalue().splitlines())
+
+
+def _site(document: Document) -> Iterator[RenderableType]:
+    store, evidence, limit = document["store"], document["evidence"], document["max_staleness"]
+    grid = _grid()
+    if not store["available"]:
+        grid.add_row("store", Text(f"{store['url']} is away: {store['detail']}", "bold red"))
+        yield grid
+        return
+    grid.add_row("store", f"{store['url']} answers in {store['round_trip'] * 1000:.1f} ms")
+    cut = ", and more that were not read" if evidence["cut"] else ""
+    grid.add_row("names", f"{evidence['names']}{cut}{_some(evidence['dropped_names'], ', {} dropped')}")
+    grid.add_row("leases", _leases(evidence, limit))
+    grid.add_row("behind", _behind(evidence))
+    grid.add_row("digests", _digests(evidence))
+    grid.add_row("writes", f"{evidence['marks']} under way, or not known to have ended")
+    grid.add_row("lag", _site_lag(evidence))
+    for line in _reconcile(document["reconcile"]):
+        grid.add_row("reconcile", line)
+    yield grid
+    if evidence["most_behind"]:
+        table = _table("most behind", "behind", "awaited", "longest wait")
+        for each in evidence["most_behind"]:
+            table.add_row(each["name"], str(each["behind"]), str(each["awaited"]), span(each["longest_wait"]))
+        yield table
+
+
+def _name(document: Document) -> Iterator[RenderableType]:
+    if not document["held"]:
+        yield f"nothing is held of {document['name']}"
+        return
+    figures, limit = document["figures"], document["max_staleness"]
+    grid = _grid()
+    grid.add_row("name", document["name"])
+    if figures["dropped"]:
+        grid.add_row("dropped", "renamed or deleted on the primary; only what was read there since counts")
+    grid.add_row("leases", _leases(figures, limit))
+    grid.add_row("behind", _behind(figures))
+    grid.add_row("digests", _digests(figures))
+    if document["marks"]:
+        ends = ", ".join(span(each) for each in document["marks"])
+        grid.add_row("writes", f"{len(document['marks'])} under way; taken for ended in {ends} at the latest")
+    grid.add_row("last lag", span(figures["lag"]))
+    yield grid
+    if document["tags"]:
+        table = _table("tag", "digest", "age", "lease", "here")
+        for each in document["tags"]:
+            fresh = "fresh" if each["fresh"] else Text("too old", "yellow")
+            table.add_row(each["tag"], short(each["digest"]), span(each["age"]), fresh, _here(each["here"]))
+        yield table
+    if document["awaited"]:
+        table = _table("awaited", "since")
+        for each in document["awaited"]:
+            table.add_row(short(each["digest"]), span(each["since"]))
+        yield table
+    deleted = [each["digest"] for each in document["digests"] if each["state"] == "deleted"]
+    if deleted:
+        table = _table("deleted")
+        for digest in deleted[:_MOST_TOMBSTONES]:
+            table.add_row(short(digest))
+        if len(deleted) > _MOST_TOMBSTONES:
+            table.add_row(f"and {len(deleted) - _MOST_TOMBSTONES} more: -o json")
+        yield table
+
+
+def _leases(figures: Document, max_staleness: float) -> str:
+    old = figures["leases"] - figures["fresh_leases"]
+    oldest = f"; the oldest is {span(figures['oldest_lease'])} old" if figures["leases"] else ""
+    return f"{figures['fresh_leases']} fresh, {old} older than {span(max_staleness)}{oldest}"
+
+
+def _behind(figures: Document) -> Text:
+    wait = f", for up to {span(figures['longest_wait'])}" if figures["awaited"] else ""
+    text = f"{figures['behind']} manifests not known to be here; {figures['awaited']} of pushes that were told{wait}"
+    return Text(text, "yellow" if figures["behind"] else "")
+
+
+def _digests(figures: Document) -> str:
+    return f"{figures['present']} present, {figures['absent']} absent, {figures['tombstones']} deleted"
+
+
+def _site_lag(evidence: Document) -> str:
+    if evidence["median_lag"] is None:
+        return "none seen: no push was followed from the primary to here"
+    return f"{span(evidence['median_lag'])} in the median of names, {span(evidence['longest_lag'])} the longest"
+
+
+def _reconcile(noted: Document) -> Iterator[str]:
+    last, running = noted["finished"], noted["running"]
+    if last is None:
+        yield "no run has finished"
+    else:
+        took = span(last["finished"] - last["started"])
+        errors = _some(last["errors"], ", {} names not wholly read")
+        yield (
+            f"{span(last['age'])} ago, in {took}: {last['names']} names, {last['tags']} tags; {last['same']} same, "
+            f"{last['behind']} behind, {last['missing']} missing, {last['extra']} extra{errors}"
+        )
+    if running is not None:
+        yield f"under way, or interrupted: began {span(running['age'])} ago, {running['names']} names done"
+
+
+def _some(count: int, text: str) -> str:
+    return text.format(count) if count else ""
+
+
+def _here(state: str) -> Text:
+    return Text(state, {"present": "green", "deleted": "red"}.get(state, "yellow"))
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

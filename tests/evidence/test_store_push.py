@@ -1,0 +1,83 @@
+"""A push is told before the registry has moved the tag (rule 6 of the store): on every store."""
+
+from __future__ import annotations
+
+import pytest
+
+from extproc.evidence.model import Invalidation, Observation
+from extproc.oci.reference import Digest, Tag
+from tests.evidence.subject import D1, D2, D3, MEDIA, NAME, OTHER, SHORT, TAG, Subject
+
+BY_TAG = Invalidation(tag=TAG)
+
+
+async def leased(subject: Subject, digest: Digest, tag: Tag = TAG) -> bool:
+    """Whether an answer of the primary to a request of now becomes the tag's lease."""
+    assert await subject.learn(Observation(digest, tag=tag, media_type=MEDIA, primary_has=True))
+    lease = (await subject.tag(tag)).lease
+    return lease is not None and lease.digest == digest
+
+
+async def test_what_the_primary_still_answers_is_not_leased(subject: Subject) -> None:
+    await subject.lease(digest=D1)
+    await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
+    assert not await leased(subject, D1)
+    assert (await subject.tag()).lease is None
+
+
+async def test_what_was_pushed_is_leased_at_once_and_stays(subject: Subject) -> None:
+    await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
+    assert await leased(subject, D2)
+    # A slower reader, whose request was answered before the tag moved.
+    assert not await leased(subject, D1)
+    lease = (await subject.tag()).lease
+    assert lease is not None
+    assert lease.digest == D2
+
+
+async def test_other_tags_and_names_are_leased_as_ever(subject: Subject) -> None:
+    await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
+    assert await leased(subject, D1, Tag("other"))
+    assert await subject.learn(Observation(D1, tag=TAG, media_type=MEDIA, primary_has=True), name=OTHER)
+    assert (await subject.tag(name=OTHER)).lease is not None
+
+
+async def test_all_else_of_such_an_answer_is_learned(subject: Subject) -> None:
+    await subject.store.primary_changed(NAME, Invalidation(tombstone=D1))
+    await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
+    assert not await leased(subject, D1)
+    assert (await subject.state(D1)).value == "unknown"
+
+
+async def test_the_push_that_was_told_last_counts(subject: Subject) -> None:
+    await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
+    await subject.store.primary_changed(NAME, Invalidation(tag=Tag("other")), pushed=D1)
+    await subject.store.primary_changed(NAME, BY_TAG, pushed=D3)
+    assert not await leased(subject, D2)
+    assert await leased(subject, D3)
+    assert not await leased(subject, D3, Tag("other"))
+    assert await leased(subject, D1, Tag("other"))
+
+
+@pytest.mark.parametrize(
+    ("what", "pushed"),
+    [
+        pytest.param(BY_TAG, None, id="no push"),
+        pytest.param(Invalidation(), D2, id="a push without a tag"),
+        pytest.param(Invalidation(all_leases=True, tombstone=D2), None, id="a delete"),
+    ],
+)
+async def test_other_changes_hinder_no_lease(subject: Subject, what: Invalidation, pushed: Digest | None) -> None:
+    await subject.store.primary_changed(NAME, what, pushed=pushed)
+    assert await leased(subject, D1)
+
+
+async def test_after_a_while_the_tag_has_moved(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    for store in ("memory", "redis"):
+        monkeypatch.setattr(f"extproc.evidence.{store}.PUSH_SETTLES", SHORT)
+    await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
+    await subject.advance(SHORT)
+    assert await leased(subject, D1)
+    # Nothing is kept of it any more.
+    await subject.store.primary_changed(NAME, Invalidation(tag=Tag("other")), pushed=D3)
+    assert await leased(subject, D1)
