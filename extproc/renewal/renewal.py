@@ -55,7 +55,7 @@ class Outcome(Enum):
     CURRENT = "current"
     """The lease is young enough: another worker, or a reader, was first."""
     SUPERSEDED = "superseded"
-    """A write is or was under way: what the primary answered was not learned."""
+    """A write is or was under way, or just told: what the primary answered was not learned."""
     GONE = "gone"
     """The primary has no such tag, or answers what no lease may carry."""
     FAILED = "failed"
@@ -194,8 +194,12 @@ class Renewal:
         seen = Observation(
             resolved.digest, tag=tag, media_type=bare_media_type(resolved.media_type), primary_has=True
         )
-        learned = await self._store.learn(name, evidence.snapshot, seen)
-        return (Outcome.RENEWED if learned else Outcome.SUPERSEDED), 0.0
+        if not await self._store.learn(name, evidence.snapshot, seen):
+            return Outcome.SUPERSEDED, 0.0
+        # Right after a push was told, the primary may still answer what the tag was before: the store keeps no lease of
+        # that, and the tag wants another look.
+        kept = (await self._store.decide(name, tag)).lease
+        return (Outcome.SUPERSEDED if kept is None else Outcome.RENEWED), 0.0
 
     async def _in_slot(self, name: Name, tag: Tag) -> None:
         try:

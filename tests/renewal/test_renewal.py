@@ -638,3 +638,20 @@ async def test_with_the_router_only_the_first_read_pays_the_wan() -> None:
 def test_every_outcome_is_explained() -> None:
     page = (Path(__file__).parents[2] / "docs" / "renewal.md").read_text()
     assert [outcome.value for outcome in Outcome if f"| `{outcome.value}` |" not in page] == []
+
+
+async def test_a_push_that_was_told_before_it_moved_the_tag_is_looked_at_again() -> None:
+    """distribution tells a push first: what the primary answers until the tag has moved leaves no lease."""
+    site = await warmed()
+    changed = await site.store.primary_changed(NAME, Invalidation(tag=TAG), pushed=D2)
+    assert changed.lease_dropped
+    site.renewal.on_lease_dropped(NAME, TAG)
+    assert await site.look_at_due() == [Outcome.SUPERSEDED]
+    assert await site.lease() is None
+
+    site.primary.tags[KEY] = Resolved(D2)
+    site.clock.advance(1.1)
+    assert await site.look_at_due() == [Outcome.RENEWED]
+    lease = await site.lease()
+    assert lease is not None
+    assert lease.digest == D2
