@@ -196,8 +196,8 @@ class Renewal:
         )
         if not await self._store.learn(name, evidence.snapshot, seen):
             return Outcome.SUPERSEDED, 0.0
-        # Right after a push was told, the primary may still answer what the tag was before: the store keeps no lease of
-        # that, and the tag wants another look.
+        # Right after a push was told, the primary may still answer what the tag was before: the store keeps no lease
+        # of that, and the tag wants another look.
         kept = (await self._store.decide(name, tag)).lease
         return (Outcome.SUPERSEDED if kept is None else Outcome.RENEWED), 0.0
 
