@@ -85,9 +85,13 @@ class SentinelRedis:
         return self._server
 
     async def _ask(self, sentinel: SingleRedis) -> _Told:
-        ((*words,),) = await sentinel.round_trip(("SENTINEL", "MASTER", self._wanted))
-        master = dict(zip(words[::2], words[1::2], strict=True))
+        # Both, for while it leads a failover it has the new epoch, but in its record still the old master's address.
+        address, words = await sentinel.round_trip(
+            ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._wanted), ("SENTINEL", "MASTER", self._wanted)
+        )
         try:
-            return _Told(int(master[b"config-epoch"]), master[b"ip"].decode(), int(master[b"port"]))
-        except (KeyError, ValueError) as error:
+            host, port = address
+            record = dict(zip(words[::2], words[1::2], strict=True))
+            return _Told(int(record[b"config-epoch"]), host.decode(), int(port))
+        except (KeyError, TypeError, ValueError) as error:
             raise StoreUnavailable(f"{sentinel.name}: an answer that cannot be read: {error!r}") from error

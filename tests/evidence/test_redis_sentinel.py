@@ -188,8 +188,8 @@ async def test_a_password_for_the_sentinels_and_another_for_the_servers(tmp_path
             await store.close()
         # The Sentinels' user of docs/operations.md.
         for sentinel in watched.sentinels:
-            rules = ("on", ">for-sentinels", "resetchannels", "-@all", "+sentinel|master")
-            sentinel.ok("ACL", "SETUSER", "geo", *rules)
+            allowed = ("+sentinel|master", "+sentinel|get-master-addr-by-name")
+            sentinel.ok("ACL", "SETUSER", "geo", "on", ">for-sentinels", "resetchannels", "-@all", *allowed)
         store = connect(settings.Store.model_validate(given | {"sentinel_username": "geo"}), absent_ttl=60.0)
         await lease(store)
         await store.close()
