@@ -43,6 +43,14 @@ test-load: setup ## the promises at full length: 1,000 rounds, 5,000 requests a 
 bench-store: setup ## memory of 10 million digests in Redis, 1,000 a name: under 1.2 GB
 	$(BIN)/python bench/store_memory.py
 
+.PHONY: test-deep
+test-deep: setup ## the model check at full length: 2,000 stories of 50 steps
+	GEO_TEST_MODEL_EXAMPLES=2000 GEO_TEST_MODEL_REDIS_EXAMPLES=200 $(BIN)/pytest -v tests/model
+
+.PHONY: plant-faults
+plant-faults: setup ## plant known faults one at a time: the model check must find each
+	$(BIN)/python -m tests.model.plant
+
 .PHONY: test-bare
 test-bare: ## demo and tests in a bare Debian 12 chroot (root, debootstrap)
 	.ci/bare

@@ -69,7 +69,9 @@ async def serve_alone(settings: Settings) -> None:
         pages = parts.notification_pages(on_lease_dropped) | parts.status_pages()
         admin = AdminServer(settings.admin.address, health, parts.unseen_writes(), pages)
         await admin.start()
-        reconciling = asyncio.create_task(keep_reconciling(settings, parts.background, lambda: serving))
+        reconciling = asyncio.create_task(
+            keep_reconciling(settings, parts.background, lambda: serving, parts.backlog.blocks)
+        )
         try:
             await server.start()
             serving = True

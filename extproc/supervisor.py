@@ -74,6 +74,7 @@ class Supervisor:
                 self._settings,
                 self._parts.background,
                 lambda: len(self._serving) == self._settings.server.workers,
+                self._parts.backlog.blocks,
             )
         )
         keepers = [asyncio.create_task(self._keep(number)) for number in range(self._settings.server.workers)]

@@ -29,6 +29,10 @@ LAST_PAUSE: Final = 0.2
 """Seconds between tries: doubled from the first to the last. Short, for when the store comes back other workers may
 read it at once, and serve what the writes kept here make untrue until it has taken them."""
 
+_MOST_ONE_BY_ONE: Final = 50
+"""Kept writes. With more of them when the store is back, all leases are voided first, in one call: other workers
+believe the store sooner (the guard's quarantine) than it can be told of each."""
+
 Wish = Callable[[], Awaitable[object]]
 """One call of the store, to be tried until it succeeds."""
 
@@ -113,11 +117,14 @@ class Backlog:
         return self.pending
 
     async def _drain(self) -> None:
-        delay = FIRST_PAUSE
+        delay, away = FIRST_PAUSE, False
         while self.pending:
             if await self._retry():
-                delay = FIRST_PAUSE
+                if away and len(self._writes) > _MOST_ONE_BY_ONE:
+                    self._voids_wished += 1
+                delay, away = FIRST_PAUSE, False
             else:
+                away = True
                 await self._pause(delay)
                 delay = min(2 * delay, LAST_PAUSE)
 

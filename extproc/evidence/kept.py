@@ -18,9 +18,11 @@ from extproc.evidence.model import (
     Record,
     Snapshot,
 )
+from extproc.evidence.store import LONGEST_EXCHANGE
 from extproc.oci.reference import Digest, Name, Tag
 
 _TOKEN_SIZE: Final = 8
+_LONGEST_EXCHANGE: Final = round(LONGEST_EXCHANGE * 1e6)
 
 
 def micros(seconds: float) -> int:
@@ -62,8 +64,8 @@ class Kept:
     awaited: OrderedDict[Digest, int] = field(default_factory=OrderedDict)
     """When each was told to be pushed. No rule but of awaiting reads it."""
     lag: int | None = None
-    moving: dict[Tag, tuple[Digest, int]] = field(default_factory=dict)
-    """Where a push that was told moves a tag to, and until when it may still be doing so."""
+    moving: dict[Tag, tuple[Digest | None, int]] = field(default_factory=dict)
+    """Where a push that was told moves a tag to (None: two were told), and until when it may still be doing so."""
 
     def forget(self, before: int) -> None:
         """What was last renewed before that time."""
@@ -125,12 +127,15 @@ class Kept:
 
     def moves(self, tag: Tag, digest: Digest, now: int, settles: int) -> None:
         """A push was told that may not have moved the tag yet."""
-        self.moving = {tag: move for tag, move in self.moving.items() if move[1] > now}
-        self.moving[tag] = (digest, now + settles)
+        self.moving = {each: move for each, move in self.moving.items() if move[1] + _LONGEST_EXCHANGE > now}
+        told, until = self.moving.get(tag, (digest, 0))
+        # Two pushes that may both be under way: which one stays, nobody knows.
+        self.moving[tag] = (digest if told == digest or until <= now else None, now + settles)
 
-    def _moves_elsewhere(self, tag: Tag, digest: Digest, now: int) -> bool:
+    def _moves_elsewhere(self, tag: Tag, digest: Digest, asked_at: int) -> bool:
+        """Whether the primary, asked then, may have answered from before the move; the answer may come far later."""
         target, until = self.moving.get(tag, (digest, 0))
-        return target != digest and until > now
+        return target != digest and until > asked_at
 
     def pushed(self, digest: Digest, now: int) -> None:
         """Awaited at the secondary, since the first time that it was told."""
@@ -148,9 +153,16 @@ class Kept:
             self.present(digest, now)
         elif seen.secondary is DigestState.ABSENT and not self._deleted(digest):
             self._see(digest, DigestState.ABSENT, now + absent_ttl)
-        if seen.tag is not None and snapshot.generation and not self._moves_elsewhere(seen.tag, digest, now):
-            self.leases[seen.tag] = _Lease(digest, seen.media_type, snapshot.at, snapshot.generation)
-            self.leases.move_to_end(seen.tag)
+        if seen.tag is not None and snapshot.generation:
+            self._lease(seen.tag, _Lease(digest, seen.media_type, snapshot.at, snapshot.generation), now)
+
+    def _lease(self, tag: Tag, lease: _Lease, now: int) -> None:
+        if lease.sent_at + _LONGEST_EXCHANGE <= now or self._moves_elsewhere(tag, lease.digest, lease.sent_at):
+            return
+        held = self.leases.get(tag)
+        if held is None or held.generation != lease.generation or held.sent_at <= lease.sent_at:
+            self.leases[tag] = lease
+            self.leases.move_to_end(tag)
 
     def present(self, digest: Digest, now: int) -> Arrived | None:
         """At the secondary, unless deleted; that it arrived, if it was awaited."""

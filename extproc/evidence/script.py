@@ -17,6 +17,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Final
 
+from extproc.evidence.store import LONGEST_EXCHANGE
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -35,7 +37,10 @@ class Script:
         return (*(("EVALSHA", self.sha) if by_sha else ("EVAL", self.text)), 1, key, *arguments)
 
 
-_PRELUDE: Final = """
+_LONGEST_EXCHANGE: Final = f"local longest_exchange = {LONGEST_EXCHANGE * 1e6:.0f}"
+_PRELUDE: Final = (
+    f"{_LONGEST_EXCHANGE}\n"
+    + """
 local key, name_ttl = KEYS[1], tonumber(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -124,31 +129,23 @@ local function sweep(added)
       outdated = not kind_of(value)
     elseif first == 'w' then
       outdated = unpack8(value, 1) + name_ttl < now
+    elseif name:sub(1, 2) == 'p:' then
+      outdated = unpack8(value, 1) + longest_exchange < now
     end
     if outdated then redis.call('HDEL', key, name) end
   end
 end
 
--- Where pushes that were told move tags to, and until when: 40 bytes each. Those that count, without the tag's.
-local function short(text) return redis.sha1hex(text):sub(1, 16) end
-
-local function moves(packed, without)
-  local kept = {}
-  for at = 1, #packed, 40 do
-    if unpack8(packed, at + 32) > now and packed:sub(at, at + 15) ~= without then
-      kept[#kept + 1] = packed:sub(at, at + 39)
-    end
-  end
-  return kept
+-- Whether the primary, asked at `asked_at`, may have answered from before a push that was told moved the tag.
+local function moves_elsewhere(tag, digest, asked_at)
+  local move = redis.call('HGET', key, 'p:' .. tag)
+  return move and unpack8(move, 1) > asked_at and move:sub(9) ~= digest
 end
 
-local function moves_elsewhere(moving, tag, digest)
-  if #moving == 0 then return false end
-  local asked = short(tag)
-  for _, move in ipairs(moving) do
-    if move:sub(1, 16) == asked then return move:sub(17, 32) ~= short(digest) end
-  end
-  return false
+-- Whether the tag has a lease that counts, and is of a later answer.
+local function newer(tag, generation, head, tail)
+  local lease = lease_of(tag, generation)
+  return lease and lease:sub(17, 24) == tail:sub(1, 8) and unpack8(lease, 1) > unpack8(head, 1)
 end
 
 local function invalidate(epoch, generation, tag, tombstone)
@@ -162,6 +159,7 @@ local function invalidate(epoch, generation, tag, tombstone)
   if tombstone ~= '' then redis.call('HDEL', key, 'w' .. tombstone) end
 end
 """
+)
 
 # ARGV: name_ttl, epoch, name generation, tag or '', digest or ''
 DECIDE: Final = Script(
@@ -205,10 +203,12 @@ CHANGED: Final = Script(
 local lease = ARGV[4] ~= '' and lease_of(ARGV[4], redis.call('HGET', key, 'l'))
 invalidate(ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 if ARGV[6] ~= '' and ARGV[4] ~= '' then
-  local tag = short(ARGV[4])
-  local kept = moves(redis.call('HGET', key, 'p') or '', tag)
-  kept[#kept + 1] = tag .. short(ARGV[6]) .. pack(now + tonumber(ARGV[7]))
-  redis.call('HSET', key, 'p', table.concat(kept))
+  local field, target = 'p:' .. ARGV[4], ARGV[6]
+  local told = redis.call('HGET', key, field)
+  -- Two pushes that may both be under way: which one stays, nobody knows.
+  if told and unpack8(told, 1) > now and told:sub(9) ~= target then target = '' end
+  redis.call('HSET', key, field, pack(now + tonumber(ARGV[7])) .. target)
+  sweep(1)
 end
 if ARGV[6] ~= '' and state('d' .. ARGV[6]) ~= 'p' then
   if not awaited(ARGV[6]) then redis.call('HSET', key, 'w' .. ARGV[6], pack(now)) end
@@ -227,9 +227,6 @@ LEARN: Final = Script(
 if redis.call('HGET', key, 'e') ~= ARGV[2] then return 0 end
 local absent_until = pack(now + tonumber(ARGV[3]))
 local generation, dropped = redis.call('HGET', key, 'l'), redis.call('HEXISTS', key, 'g') == 1
-local packed = redis.call('HGET', key, 'p')
-local moving = moves(packed or '', '')
-if packed and #moving == 0 then redis.call('HDEL', key, 'p') end
 for i = 4, #ARGV, 6 do
   local digest, primary, secondary, tag, head, tail = unpack(ARGV, i, i + 5)
   local field = 'd' .. digest
@@ -250,7 +247,8 @@ for i = 4, #ARGV, 6 do
   elseif secondary == 'a' and not deleted(kind) then
     redis.call('HSET', key, field, 'a' .. absent_until)
   end
-  if tag ~= '' and generation and not moves_elsewhere(moving, tag, digest) then
+  if tag ~= '' and generation and unpack8(head, 1) + longest_exchange > now
+      and not moves_elsewhere(tag, digest, unpack8(head, 1)) and not newer(tag, generation, head, tail) then
     redis.call('HSET', key, 't:' .. tag, head .. generation .. tail)
   end
 end

@@ -8,7 +8,9 @@ Rules (docs/evidence.md says why each is needed)
    learned under is the current one.
 4. Only `learn` with `primary_has` lifts a tombstone.
 5. A mark expires by itself, never before its `ttl`; a name never expires before its marks and tombstones.
-6. For `PUSH_SETTLES` after a push of a tag was told, no lease of that tag is written but for the digest told last.
+6. No lease of a tag is written from a question asked within `PUSH_SETTLES` of a told push of that tag, but for the
+   digest told; none at all where pushes of two digests were told so close together. Nor does a lease replace one of
+   a later question.
 7. `inspect`, `names` and `pages` change nothing; no decision is made on what they tell. Awaiting, notes and claims
    are read by no decision either.
 """
@@ -27,6 +29,8 @@ LONGEST_STEP: Final = 200
 
 PUSH_SETTLES: Final = 5.0
 """Seconds. distribution tells a push before it moves the tag: what it still answers in between must not be leased."""
+LONGEST_EXCHANGE: Final = 600.0
+"""Seconds from a snapshot to what is learned under it, after which no lease is: its answer may be of any time."""
 
 
 class StoreUnavailable(Exception):
@@ -35,6 +39,11 @@ class StoreUnavailable(Exception):
 
 class StoreRefused(StoreUnavailable):
     """It answers, but not to us: a wrong password, or a user that may not do what an operation needs."""
+
+
+class StoreUnusable(StoreUnavailable):
+    """What answers is not what the settings say: another kind of Redis, another name of the master, a certificate
+    that one of the two sides does not accept. Waiting does not help."""
 
 
 class Store(Protocol):

@@ -3,7 +3,8 @@
 Rules (docs/evidence.md)
 1. The snapshot comes before the primary is asked: a lease is as old as the snapshot it was learned under.
 2. What was seen is kept by operation 4 alone. If the name changed meanwhile, the step is done once more under a fresh
-   snapshot; if it changed again, or a write was under way, nothing of the step is kept and the name is `busy`.
+   snapshot; if it changed again, or a write was under way or not yet told to the store (`blocks`), nothing of the
+   step is kept and the name is `busy`.
 3. The primary's own 200 to a HEAD of a manifest proves that it has it (`primary_has`); a listing does not.
 4. First learn, then drop: to drop a lease changes the name's epoch. Dropped is only what a question of its own
    found untrue, and never for an answer that was refused.
@@ -57,13 +58,16 @@ class Comparison:
         *,
         blobs: bool,
         on_tags: Callable[[int], None] = lambda tags: None,
+        blocks: Callable[[Name], bool] = lambda name: False,
     ) -> None:
+        """`blocks`: whether this process keeps an invalidation of the name that the store has not taken."""
         self._name = name
         self._store = store
         self._primary = primary
         self._secondary = secondary
         self._blobs = blobs
         self._on_tags = on_tags
+        self._blocks = blocks
         self._presence = Presence(name, secondary, blobs=blobs)
         self._counter: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {"behind": [], "missing": []}
@@ -88,6 +92,7 @@ class Comparison:
     async def _compare_all(self) -> None:
         pages = primary_pages(self._primary, self._name)
         while True:
+            blocked = self._blocks(self._name)
             begun = await self._store.decide(self._name, _ANY_TAG)
             try:
                 page = await anext(pages, None)
@@ -97,26 +102,29 @@ class Comparison:
             if page is None:
                 return
             leases = [_lease(each.tag, each.digest, each.media_type) for each in page if each.digest and each.leased]
-            kept = not begun.marked and await self._store.learn_all(self._name, begun.snapshot, leases)
+            marked = begun.marked or blocked or self._blocks(self._name)
+            kept = not marked and await self._store.learn_all(self._name, begun.snapshot, leases)
             if kept:
                 self._counter["leases"] += len(leases)
             for at in range(0, len(page), STEP):
                 step = page[at : at + STEP]
                 # Not kept because the name changed: ask for each tag by itself, once more.
-                await self._step(step if kept or begun.marked else [Listed(each.tag) for each in step])
-            self._busy |= begun.marked
+                await self._step(step if kept or marked else [Listed(each.tag) for each in step])
+            self._busy |= marked
 
     async def _step(self, step: Sequence[Listed]) -> None:
         for last in (False, True):
+            blocked = self._blocks(self._name)
             begun = await self._store.decide(self._name, step[0].tag)
             looks = Looks()
             compared, error = await self._compare(step, looks)
             seen = [] if begun.marked else await self._observations(compared, looks)
-            kept = not begun.marked and await self._store.learn_all(self._name, begun.snapshot, seen)
+            marked = begun.marked or blocked or self._blocks(self._name)
+            kept = not marked and await self._store.learn_all(self._name, begun.snapshot, seen)
             if kept:
                 self._counter["leases"] += sum(each.tag is not None for each in seen)
                 self._counter["present"] += len(looks.present)
-            if kept or begun.marked or last:
+            if kept or marked or last:
                 self._busy |= not kept
                 self._error = self._error or error
                 self._presence.keep(looks)

@@ -63,9 +63,11 @@ class Reconciler:
         watch: Watch | None = None,
         clock: Callable[[], float] = time.time,
         patience: float = 30.0,
+        blocks: Callable[[Name], bool] = lambda name: False,
     ) -> None:
         """`concurrency`: names at once. `clock`: seconds since the Unix epoch, for people; evidence has the store's.
         `patience`: seconds to wait for a store that is away, each time."""
+        self._blocks = blocks
         self._store = store
         self._primary = primary
         self._secondary = secondary
@@ -139,7 +141,13 @@ class Reconciler:
         tries = 0
         while True:
             comparison = Comparison(
-                name, self._store, self._primary, self._secondary, blobs=self._blobs, on_tags=self._watch.tags
+                name,
+                self._store,
+                self._primary,
+                self._secondary,
+                blobs=self._blobs,
+                on_tags=self._watch.tags,
+                blocks=self._blocks,
             )
             try:
                 return await comparison.run()

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from extproc.evidence.store import Store, StoreUnavailable
+from extproc.oci.reference import Name
 from extproc.reconcile.checkpoint import finished
 from extproc.reconcile.claim import TTL, ClaimLost, ClaimTaken, claimed, identity
 from extproc.reconcile.run import Reconciler
@@ -32,7 +33,7 @@ _AFTER_FAILURE: Final = 60.0
 _LOOK_EVERY: Final = 0.5
 
 
-async def run_once(settings: Settings, store: Store) -> Summary:
+async def run_once(settings: Settings, store: Store, blocks: Callable[[Name], bool] = lambda name: False) -> Summary:
     """Raises ClaimTaken, ClaimLost, RegistryError, SourceInvalid, StoreUnavailable."""
     async with claimed(store), open_registries(settings) as registries:
         reconcile = settings.reconcile
@@ -44,6 +45,7 @@ async def run_once(settings: Settings, store: Store) -> Summary:
             registries.secondary,
             concurrency=reconcile.concurrency,
             blobs=reconcile.blobs,
+            blocks=blocks,
         )
         return await reconciler.run(source, by=identity("serve"))
 
@@ -128,7 +130,11 @@ def _tell(summary: Summary, period: float) -> None:
     )
 
 
-async def keep_reconciling(settings: Settings, store: Store, ready: Callable[[], bool]) -> None:
-    """Until cancelled; without a period there is nothing to do."""
+async def keep_reconciling(
+    settings: Settings, store: Store, ready: Callable[[], bool], blocks: Callable[[Name], bool]
+) -> None:
+    """Until cancelled; without a period there is nothing to do. `blocks`: see Comparison."""
     if settings.reconcile.period > 0:
-        await Schedule(store, lambda: run_once(settings, store), period=settings.reconcile.period, ready=ready).keep()
+        await Schedule(
+            store, lambda: run_once(settings, store, blocks), period=settings.reconcile.period, ready=ready
+        ).keep()

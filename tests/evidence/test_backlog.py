@@ -383,3 +383,21 @@ async def test_a_flush_beside_the_loop_sends_each_once() -> None:
     async with rig.running():
         assert await rig.backlog.flush(10) == 0
     assert sorted(rig.store.took) == [f"begin group/app {mark}" for mark in ("a", "b", "c")]
+
+
+async def test_after_an_outage_many_kept_writes_are_preceded_by_one_void() -> None:
+    """Other workers believe the store before it can be told of each: their old leases must be void by then."""
+    for kept, voided in ((51, False), (52, True)):
+        store, pause = Flaky(), Pause()
+        store.up = False
+        backlog = Backlog(store, pause=pause)
+        for number in range(kept):
+            await backlog.begin_write(NAME, f"m{number}", WHAT, 60)
+        flushing = asyncio.create_task(backlog.flush(60.0))
+        await pause.reached()
+        store.up = True
+        pause.over()
+        assert await flushing == 0
+        # The first that is taken shows that the store is back.
+        assert store.took[1:2] == (["void"] if voided else [f"begin {NAME} m2"])
+        assert len(store.took) == kept + voided

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from extproc.evidence.model import Invalidation, Observation
+from extproc.evidence.store import LONGEST_EXCHANGE
 from extproc.oci.reference import Digest, Tag
 from tests.evidence.subject import D1, D2, D3, MEDIA, NAME, OTHER, SHORT, TAG, Subject
 
@@ -49,14 +52,51 @@ async def test_all_else_of_such_an_answer_is_learned(subject: Subject) -> None:
     assert (await subject.state(D1)).value == "unknown"
 
 
-async def test_the_push_that_was_told_last_counts(subject: Subject) -> None:
+async def test_of_two_pushes_told_close_together_neither_is_leased(subject: Subject) -> None:
+    """A repeated or late event of an old push must not undo what the newer one withholds."""
     await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
     await subject.store.primary_changed(NAME, Invalidation(tag=Tag("other")), pushed=D1)
     await subject.store.primary_changed(NAME, BY_TAG, pushed=D3)
     assert not await leased(subject, D2)
-    assert await leased(subject, D3)
-    assert not await leased(subject, D3, Tag("other"))
-    assert await leased(subject, D1, Tag("other"))
+    assert not await leased(subject, D3)
+
+
+async def test_a_push_told_twice_is_still_leased(subject: Subject) -> None:
+    await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
+    await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
+    assert not await leased(subject, D1)
+    assert await leased(subject, D2)
+
+
+async def test_an_older_answer_replaces_no_newer_lease(subject: Subject) -> None:
+    early = (await subject.store.decide(NAME, TAG)).snapshot
+    late = (await subject.store.decide(NAME, TAG)).snapshot
+    early = replace(early, at=late.at - 1000)
+    assert await subject.store.learn(NAME, late, Observation(D2, tag=TAG, media_type=MEDIA))
+    assert await subject.store.learn(NAME, early, Observation(D1, tag=TAG, media_type=MEDIA))
+    lease = (await subject.store.decide(NAME, TAG)).lease
+    assert lease is not None
+    assert lease.digest == D2
+
+
+async def test_what_was_asked_while_the_push_settled_is_not_leased_however_late_it_is_answered(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is of the time of the question: a slow one is as outdated after the push has settled."""
+    for module in ("memory", "redis"):
+        monkeypatch.setattr(f"extproc.evidence.{module}.PUSH_SETTLES", SHORT / 2)
+    await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
+    asked = (await subject.store.decide(NAME, TAG)).snapshot
+    await subject.advance(SHORT)
+    assert await subject.store.learn(NAME, asked, Observation(D1, tag=TAG, media_type=MEDIA))
+    assert (await subject.store.decide(NAME, TAG)).lease is None
+
+
+async def test_an_answer_that_came_after_ten_minutes_is_not_leased(subject: Subject) -> None:
+    asked = (await subject.store.decide(NAME, TAG)).snapshot
+    old = replace(asked, at=asked.at - round(LONGEST_EXCHANGE * 1e6) - 1)
+    assert await subject.store.learn(NAME, old, Observation(D1, tag=TAG, media_type=MEDIA))
+    assert (await subject.store.decide(NAME, TAG)).lease is None
 
 
 @pytest.mark.parametrize(

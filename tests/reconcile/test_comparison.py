@@ -208,6 +208,23 @@ async def test_a_bulk_listing_needs_no_question_for_a_tag() -> None:
 # Writes meanwhile
 
 
+async def test_nothing_is_learned_while_this_process_keeps_an_invalidation(sites: Sites) -> None:
+    """The copy of a write that nobody saw, not taken by the store yet: the primary's answer may be from before."""
+    held = sites.both("one", "v1")
+    told: list[bool] = []
+
+    def kept_from_the_second_look_on(name: Name) -> bool:
+        told.append(bool(told))
+        return told[-1]
+
+    for blocks in (lambda name: True, kept_from_the_second_look_on):
+        comparison = Comparison(NAME, sites.store, sites.primary, sites.secondary, blobs=False, blocks=blocks)
+        found = await comparison.run()
+        assert (found.same, found.busy, found.leases, found.present) == (1, 1, 0, 0)
+        assert await sites.lease() is None
+        assert await sites.state(held) is DigestState.UNKNOWN
+
+
 async def test_under_a_mark_nothing_is_learned(sites: Sites) -> None:
     held = sites.both("one", "v1")
     await sites.store.begin_write(NAME, "mark", Invalidation(tag=V1), 60)

@@ -168,4 +168,4 @@ async def test_one_line_at_the_end(logged: list[MutableMapping[str, Any]]) -> No
 async def test_without_a_period_nothing_runs() -> None:
     sites = Sites(primary=Site(url="http://127.0.0.1:1"), secondary=Site(url="http://127.0.0.1:2"))
     settings = Settings(auth=Auth(mode="passthrough"), sites=sites, reconcile=Reconcile(period=0))
-    await asyncio.wait_for(keep_reconciling(settings, MemoryStore(2.0), lambda: True), 5)
+    await asyncio.wait_for(keep_reconciling(settings, MemoryStore(2.0), lambda: True, lambda name: False), 5)
