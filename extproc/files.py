@@ -1,7 +1,8 @@
 """The files that the settings name: whether each can be read, and is what it must be.
 
-For `check-config`: serving finds out by itself, or Envoy does, later and in other words. The issuer's keys and the
-store's files are not here, for their readers say so at once.
+For `check-config`: serving finds out by itself, or Envoy does, later and in other words. `serve` and `reconcile` look
+at the password here, before they start. The issuer's keys and the store's files are not here: their readers say so at
+once.
 """
 
 from __future__ import annotations
@@ -35,17 +36,24 @@ def check_files(settings: Settings, *, envoy: bool = True) -> list[Path]:
     return [*_ours(settings), *(_envoys(settings) if envoy else ())]
 
 
+def check_account(settings: Settings) -> None:
+    """The service account's password, where there is one: looked at before anything starts. Raises SettingsError."""
+    account = settings.service_account
+    if account.password_file is None:
+        return
+    try:
+        Account(account.username, account.password_file).basic()
+    except RegistryError as error:
+        raise SettingsError(str(error)) from error
+
+
 def _ours(settings: Settings) -> Iterator[Path]:
     if settings.notifications.secret_file is not None:
         Secret.load(settings.notifications.secret_file)
         yield settings.notifications.secret_file
-    account = settings.service_account
-    if account.password_file is not None:
-        try:
-            Account(account.username, account.password_file).basic()
-        except RegistryError as error:
-            raise SettingsError(str(error)) from error
-        yield account.password_file
+    if settings.service_account.password_file is not None:
+        check_account(settings)
+        yield settings.service_account.password_file
     if settings.reconcile.names_file is not None:
         _read("reconcile.names_file", settings.reconcile.names_file)
         yield settings.reconcile.names_file

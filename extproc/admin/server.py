@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
+from extproc.admin.line import line
 from extproc.settings import Endpoint
 
 
@@ -96,10 +97,10 @@ class AdminServer:
                 await self._unseen.take(method, request.raw_path)
                 return web.Response(status=202)
             case (("GET" | "HEAD"), "/livez"):
-                return web.json_response({"alive": True})
+                return line({"alive": True}, 200)
             case (("GET" | "HEAD"), "/readyz"):
                 health = self._health()
-                return web.json_response(asdict(health), status=200 if health.ready else 503)
+                return line(asdict(health), 200 if health.ready else 503)
             case _, path if page := self._page(path):
                 return await page(request)
             case _:

@@ -13,6 +13,8 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from extproc.admin.line import line
+from extproc.evidence.fault import fault
 from extproc.evidence.store import StoreUnavailable
 from extproc.oci.reference import Name, ReferenceInvalid
 
@@ -51,11 +53,11 @@ class StatusPage:
         try:
             wanted = _wanted(request)
         except ValueError as error:
-            return web.json_response({"error": str(error)}, status=400)
+            return line({"error": str(error)}, 400)
         task = self._under_way.get(wanted)
         if task is None:
             if len(self._under_way) >= _WAITING:
-                return web.json_response({"error": "too many reports are waited for; ask again"}, status=503)
+                return line({"error": "too many reports are waited for; ask again"}, 503)
             task = self._under_way[wanted] = asyncio.create_task(self._in_turn(wanted))
             task.add_done_callback(lambda _: self._under_way.pop(wanted))
         # Who asked first may go away; the others still want it.
@@ -72,8 +74,8 @@ class StatusPage:
                     document = await self._reports.site(wanted)
                     status = 200 if document["store"]["available"] else 503
             except StoreUnavailable as error:
-                document, status = {"error": f"the store is away: {error}"}, 503
-        return web.json_response(document, status=status)
+                document, status = {"error": fault(error)}, 503
+        return line(document, status)
 
 
 def _wanted(request: web.BaseRequest) -> _Wanted:

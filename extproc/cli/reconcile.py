@@ -47,6 +47,7 @@ def reconcile_command(
 
     An interrupted run is continued by the next. Exit code 1 when a name could not be read.
     """
+    from extproc.files import check_account
     from extproc.oci.reference import Name
     from extproc.reconcile import report
     from extproc.settings import Settings
@@ -65,6 +66,7 @@ def reconcile_command(
         concurrency=concurrency,
     )
     wanted = [Name(name) for name in names or ()]
+    check_account(settings)
     try:
         summary = with_store(settings, lambda store: _reconcile(settings, store, wanted, fresh))
     except (asyncio.CancelledError, KeyboardInterrupt):

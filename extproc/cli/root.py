@@ -20,6 +20,14 @@ class _Commands(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return sorted(super().list_commands(ctx), key=lambda name: (*_ORDER, name).index(name))
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            # Typer passes on pydantic's words for a value that is none of the choices.
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
 
 cli = typer.Typer(
     name="geo-extproc",

@@ -13,11 +13,13 @@ def serve(config: Config = DEFAULT_CONFIG) -> None:
 
     from extproc.app import serve_alone
     from extproc.build import build_verifier
+    from extproc.files import check_account
     from extproc.settings import Settings
     from extproc.supervisor import supervise
 
     settings = Settings.load(config)
     build_verifier(settings)  # a bad key is refused before anything starts
+    check_account(settings)
     if settings.store.url == "memory://":
         uvloop.run(serve_alone(settings))
     else:

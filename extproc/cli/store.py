@@ -16,9 +16,12 @@ Result = TypeVar("Result")
 def with_store(settings: Settings, use: Callable[[Store], Coroutine[Any, Any, Result]]) -> Result:
     """What `use` gives, in an event loop of its own, on the store that the settings name, unguarded; closed after it.
 
-    Raises StoreUnavailable for a store that cannot be connected to by its settings, and whatever `use` raises.
+    Raises SettingsError for files of the store table that cannot be used, StoreUnavailable (or what it was more
+    exactly) with a sentence that has the remedy, and whatever else `use` raises.
     """
     from extproc.build import build_store
+    from extproc.evidence.fault import fault
+    from extproc.evidence.store import StoreUnavailable
 
     async def run() -> Result:
         store = build_store(settings)
@@ -27,4 +30,7 @@ def with_store(settings: Settings, use: Callable[[Store], Coroutine[Any, Any, Re
         finally:
             await store.close()
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except StoreUnavailable as error:
+        raise type(error)(fault(error, settings.store.public_url)) from error

@@ -64,8 +64,8 @@ class Kept:
     awaited: OrderedDict[Digest, int] = field(default_factory=OrderedDict)
     """When each was told to be pushed. No rule but of awaiting reads it."""
     lag: int | None = None
-    moving: dict[Tag, tuple[Digest | None, int]] = field(default_factory=dict)
-    """Where a push that was told moves a tag to (None: two were told), and until when it may still be doing so."""
+    moving: dict[Tag, tuple[Digest, int]] = field(default_factory=dict)
+    """Where the push told last moves a tag to, and until when it may still be doing so."""
 
     def forget(self, before: int) -> None:
         """What was last renewed before that time."""
@@ -127,10 +127,11 @@ class Kept:
 
     def moves(self, tag: Tag, digest: Digest, now: int, settles: int) -> None:
         """A push was told that may not have moved the tag yet."""
-        self.moving = {each: move for each, move in self.moving.items() if move[1] + _LONGEST_EXCHANGE > now}
-        told, until = self.moving.get(tag, (digest, 0))
-        # Two pushes that may both be under way: which one stays, nobody knows.
-        self.moving[tag] = (digest if told == digest or until <= now else None, now + settles)
+        # In the order in which they were told: those that no question can be as old as come first.
+        self.moving.pop(tag, None)
+        while self.moving and next(iter(self.moving.values()))[1] + _LONGEST_EXCHANGE <= now:
+            del self.moving[next(iter(self.moving))]
+        self.moving[tag] = (digest, now + settles)
 
     def _moves_elsewhere(self, tag: Tag, digest: Digest, asked_at: int) -> bool:
         """Whether the primary, asked then, may have answered from before the move; the answer may come far later."""

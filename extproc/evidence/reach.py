@@ -9,6 +9,8 @@ Rules
 
 from __future__ import annotations
 
+import re
+import ssl
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
@@ -20,7 +22,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from extproc.evidence.store import StoreRefused, StoreUnavailable
+from extproc.evidence.store import StoreRefused, StoreUnavailable, StoreUnusable
 
 Command = tuple[bytes | str | int, ...]
 
@@ -28,6 +30,12 @@ _DETAIL_LIMIT: Final = 200
 _OF_THE_USER: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, NoPermissionError)
 _IN_A_SCRIPT: Final = "The user executing the script"
 """How Redis begins when the user may run a script, but not what is in it."""
+_NOT_AS_SET: Final = re.compile(
+    "No such master with that name|cluster support disabled|DB index is out of range|unknown command"
+)
+"""What is answered where `store.url` is that of something else; the last by a Redis taken for a Sentinel, or so."""
+_PASSES: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+"""A connection with TLS that ended, as any may."""
 
 
 class NoScript(Exception):
@@ -62,7 +70,20 @@ def unavailable(name: str, error: Exception) -> StoreUnavailable:
     # While a connection is made, the client wraps what the server said.
     refused = isinstance(error, _OF_THE_USER) or isinstance(error.__cause__, _OF_THE_USER) or _IN_A_SCRIPT in text
     kind = "" if type(error) is ResponseError else f"{type(error).__name__}: "
-    return (StoreRefused if refused else StoreUnavailable)(f"{name}: {kind}{text[:_DETAIL_LIMIT]}")
+    message = f"{name}: {kind}{text[:_DETAIL_LIMIT]}"
+    if refused:
+        return StoreRefused(message)
+    return (StoreUnusable if _is_unusable(error) else StoreUnavailable)(message)
+
+
+def _is_unusable(error: BaseException | None) -> bool:
+    if isinstance(error, ResponseError):
+        return _NOT_AS_SET.search(str(error)) is not None
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return not isinstance(error, _PASSES)
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def checked(name: str, answers: list[Any]) -> list[Any]:

@@ -24,6 +24,11 @@ PATIENCE: Final = 1.0
 """Seconds for a connection, and for an answer outside of requests; a request's budget is its caller's."""
 _MAX_CONNECTIONS: Final = 32
 """To one server. A worker is one thread: beyond some dozens of round trips at once it only queues elsewhere."""
+_NO_PEM: Final = {
+    "ca": "no certificate in PEM",
+    "certificate": "no certificate in PEM",
+    "private_key": "no private key in PEM, or not that of store.certificate",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +103,25 @@ def _options(name: str, store: settings.Store, password: str | None) -> dict[str
     options: dict[str, Any] = {"password": password}
     if store.where.tls:
         options["tls"] = tls = Tls(store.ca, store.certificate, store.private_key)
-        try:
-            tls.context()  # A file that cannot be used must show now.
-        except OSError as error:
-            files = ", ".join(str(file) for file in (store.ca, store.certificate, store.private_key) if file)
-            raise StoreUnavailable(f"{name}: cannot use the TLS files {files}: {error.strerror}") from error
+        _check(name, tls)
     return options
+
+
+def _check(name: str, tls: Tls) -> None:
+    """A file that cannot be used must show now. Raises StoreUnavailable, naming the setting and the file."""
+    certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for setting, file in (("ca", tls.ca), ("certificate", tls.certificate), ("private_key", tls.private_key)):
+        if file is None:
+            continue
+        try:
+            file.read_bytes()
+            if setting == "private_key":
+                tls.context()
+            else:
+                certificates.load_verify_locations(file)
+        except OSError as error:
+            reason = _NO_PEM[setting] if isinstance(error, ssl.SSLError) else error.strerror
+            raise StoreUnavailable(f"{name}: cannot use store.{setting} {str(file)!r}: {reason}") from error
 
 
 def _connections(options: dict[str, Any]) -> Connections:

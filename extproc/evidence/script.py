@@ -203,11 +203,7 @@ CHANGED: Final = Script(
 local lease = ARGV[4] ~= '' and lease_of(ARGV[4], redis.call('HGET', key, 'l'))
 invalidate(ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 if ARGV[6] ~= '' and ARGV[4] ~= '' then
-  local field, target = 'p:' .. ARGV[4], ARGV[6]
-  local told = redis.call('HGET', key, field)
-  -- Two pushes that may both be under way: which one stays, nobody knows.
-  if told and unpack8(told, 1) > now and told:sub(9) ~= target then target = '' end
-  redis.call('HSET', key, field, pack(now + tonumber(ARGV[7])) .. target)
+  redis.call('HSET', key, 'p:' .. ARGV[4], pack(now + tonumber(ARGV[7])) .. ARGV[6])
   sweep(1)
 end
 if ARGV[6] ~= '' and state('d' .. ARGV[6]) ~= 'p' then

@@ -9,8 +9,7 @@ Rules (docs/evidence.md says why each is needed)
 4. Only `learn` with `primary_has` lifts a tombstone.
 5. A mark expires by itself, never before its `ttl`; a name never expires before its marks and tombstones.
 6. No lease of a tag is written from a question asked within `PUSH_SETTLES` of a told push of that tag, but for the
-   digest told; none at all where pushes of two digests were told so close together. Nor does a lease replace one of
-   a later question.
+   digest told last. Nor does a lease replace one of a later question.
 7. `inspect`, `names` and `pages` change nothing; no decision is made on what they tell. Awaiting, notes and claims
    are read by no decision either.
 """

@@ -21,7 +21,7 @@ Rules, the secondary's events
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -114,16 +114,18 @@ def _of_secondary(name: Name, event: Event) -> tuple[Effect, ...]:
 
 def by_name(effects: Iterable[Effect]) -> dict[Name, list[Effect]]:
     """Apart for each name, in their order; presence told several times in a row becomes one call."""
-    found: dict[Name, list[Effect]] = {}
+    found: dict[Name, list[Effect | dict[Digest, None]]] = {}
     for effect in effects:
         ordered = found.setdefault(effect.name, [])
-        last = ordered[-1] if ordered else None
-        if isinstance(effect, Has) and isinstance(last, Has):
-            ordered[-1] = Has(effect.name, _united(last.digests, effect.digests))
-        else:
+        if not isinstance(effect, Has):
             ordered.append(effect)
-    return found
-
-
-def _united(first: Sequence[Digest], second: Sequence[Digest]) -> tuple[Digest, ...]:
-    return tuple(dict.fromkeys((*first, *second)))
+            continue
+        last = ordered[-1] if ordered else None
+        if not isinstance(last, dict):
+            last = {}
+            ordered.append(last)
+        last.update(dict.fromkeys(effect.digests))
+    return {
+        name: [Has(name, tuple(each)) if isinstance(each, dict) else each for each in ordered]
+        for name, ordered in found.items()
+    }

@@ -16,6 +16,7 @@ from extproc.sandbox.ports import HOST
 from extproc.sandbox.probe import answers
 from extproc.sandbox.process import Process
 from extproc.sandbox.program import find
+from extproc.sandbox.scope import PASSWORDS
 from extproc.sandbox.site import Sites
 from extproc.sandbox.workspace import Workspace
 
@@ -58,6 +59,9 @@ def build_edge(
     secret = folder / "notifications.secret"
     secret.touch(mode=0o600)
     secret.write_text(sites.notification_authorization.removeprefix("Bearer "))
+    password = folder / "service-account.password"
+    password.touch(mode=0o600)
+    password.write_text(PASSWORDS["admin"])
     settings: Table = {
         "server": {"workers": workers, "socket_dir": str(workspace.sockets), "drain": DRAIN},
         "admin": {"address": f"{HOST}:{sites.admin_port}"},
@@ -70,6 +74,8 @@ def build_edge(
         "store": {"url": sites.redis_url or "memory://"},
         "policy": {"max_staleness": float(max_staleness)},
         "notifications": {"secret_file": str(secret)},
+        # For `geo-extproc reconcile`: only the admin may list all names. By itself it asks for nothing.
+        "service_account": {"username": "admin", "password_file": str(password), "renew": False},
         "sites": {
             "primary": _site(sites.primary_wan_url, sites.ca_file),
             "secondary": _site(sites.secondary.url, sites.ca_file),

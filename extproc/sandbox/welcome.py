@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -37,14 +38,27 @@ def write_sample(directory: Path) -> Path:
 
 
 def commands(description: dict[str, Any], layout: Path) -> list[str]:
-    """To push the sample, to read it, and to ask why it is read from where it is."""
+    """To push the sample, to read it, to ask why it is read from where it is, and what is known of the site."""
     host = description["registry_url"].partition("://")[2]
     reference = f"docker://{host}/demo/app:latest"
+    program, config = _program(), f"-c {description['config_file']}"
+    # What is in the serving process's memory no other command can write.
+    reconcile = [f"{program} reconcile {config}"] if description.get("redis_url") else []
     return [
         f"skopeo copy --dest-tls-verify=false --dest-creds admin:admin oci:{layout}:latest {reference}",
         f"skopeo inspect --tls-verify=false --creds reader:reader {reference}",
-        f"{sys.executable} -m extproc explain --config {description['config_file']} demo/app:latest",
+        f"{program} explain {config} demo/app:latest",
+        *reconcile,
+        f"{program} status {config}",
+        f"{program} status {config} demo/app",
     ]
+
+
+def _program() -> str:
+    """As it can be typed here: by its name, where the shell finds the very one that runs."""
+    beside = Path(sys.executable).with_name("geo-extproc")
+    found = shutil.which("geo-extproc")
+    return "geo-extproc" if found is not None and Path(found).resolve() == beside.resolve() else str(beside)
 
 
 def welcome(description: dict[str, Any], console: Console | None = None) -> None:

@@ -15,8 +15,8 @@ class Policy(Section):
     max_staleness: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     """Longest age of a tag's lease. 0: tags always ask the primary, bytes still come from here."""
     unknown_digests: Literal["secondary", "primary"] = "secondary"
-    """secondary: ask it, fall back to the primary in the same request. primary: serve only what is known present;
-    only answers of the secondary teach that so far, so that with it nothing new is served here."""
+    """secondary: ask it, fall back to the primary in the same request. primary: serve only what is known present, by
+    the secondary's notifications or reconcile; without both, nothing new is served here."""
     absent_ttl: Seconds = 2.0
     """How long a digest that the secondary did not serve goes to the primary at once."""
     present_recheck: Seconds = 60.0

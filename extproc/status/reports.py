@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, Final
 
+from extproc.evidence.fault import fault
 from extproc.evidence.store import Store, StoreUnavailable
 from extproc.oci.reference import Name
 from extproc.reconcile.checkpoint import finished, running
@@ -50,7 +51,7 @@ class Reports:
             document["evidence"] = asdict(await self._evidence(limit))
             document["reconcile"] = await self._reconcile()
         except StoreUnavailable as error:
-            health |= {"available": False, "round_trip": None, "detail": str(error)}
+            health |= {"available": False, "round_trip": None, "detail": fault(error, self._url)}
             document |= {"store": health, "evidence": None, "reconcile": None}
         return document
 

@@ -71,7 +71,7 @@ class SiteSum:
         figures = figures_of(record, self._max_staleness)
         self._sums.update(
             names=1,
-            dropped_names=figures.dropped,
+            dropped_names=int(figures.dropped),
             leases=figures.leases,
             fresh_leases=figures.fresh_leases,
             behind=figures.behind,

@@ -12,8 +12,8 @@ from rich.text import Text
 
 Document = Mapping[str, Any]
 
-_PIPE_WIDTH: Final = 160
-"""Columns where there is no terminal to ask."""
+_PIPE_WIDTH: Final = 10_000
+"""Columns where there is no terminal: each row is one line, however long."""
 _SHORT: Final = 12
 """Hexadecimal digits of a digest: enough to tell two apart."""
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
@@ -65,7 +65,7 @@ def _site(document: Document) -> Iterator[RenderableType]:
     store, evidence, limit = document["store"], document["evidence"], document["max_staleness"]
     grid = _grid()
     if not store["available"]:
-        grid.add_row("store", Text(f"{store['url']} is away: {store['detail']}", "bold red"))
+        grid.add_row("store", Text(store["detail"].removeprefix("the store "), "bold red"))
         yield grid
         return
     grid.add_row("store", f"{store['url']} answers in {store['round_trip'] * 1000:.1f} ms")
@@ -132,7 +132,8 @@ def _leases(figures: Document, max_staleness: float) -> str:
 
 def _behind(figures: Document) -> Text:
     wait = f", for up to {span(figures['longest_wait'])}" if figures["awaited"] else ""
-    text = f"{figures['behind']} manifests not known to be here; {figures['awaited']} of pushes that were told{wait}"
+    behind = _of(figures["behind"], "manifest")
+    text = f"{behind} not known to be here; {figures['awaited']} of pushes that were told{wait}"
     return Text(text, "yellow" if figures["behind"] else "")
 
 
@@ -152,13 +153,18 @@ def _reconcile(noted: Document) -> Iterator[str]:
         yield "no run has finished"
     else:
         took = span(last["finished"] - last["started"])
-        errors = _some(last["errors"], ", {} names not wholly read")
+        compared = f"{_of(last['names'], 'name')}, {_of(last['tags'], 'tag')}"
+        errors = _some(last["errors"], f", {_of(last['errors'], 'name')} not wholly read")
         yield (
-            f"{span(last['age'])} ago, in {took}: {last['names']} names, {last['tags']} tags; {last['same']} same, "
+            f"{span(last['age'])} ago, in {took}: {compared}; {last['same']} same, "
             f"{last['behind']} behind, {last['missing']} missing, {last['extra']} extra{errors}"
         )
     if running is not None:
-        yield f"under way, or interrupted: began {span(running['age'])} ago, {running['names']} names done"
+        yield f"under way, or interrupted: began {span(running['age'])} ago, {_of(running['names'], 'name')} done"
+
+
+def _of(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _some(count: int, text: str) -> str:

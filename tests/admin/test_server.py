@@ -54,7 +54,7 @@ class Admin:
 async def test_livez() -> None:
     admin = Admin(Health(ready=False, store="degraded", workers=0))
     async with admin.serving():
-        assert await admin.send("GET /livez") == (200, b'{"alive": true}')
+        assert await admin.send("GET /livez") == (200, b'{"alive": true}\n')
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,7 @@ async def test_readyz(health: Health, status: int) -> None:
         admin.health = health
         found, body = await admin.send("GET /readyz?verbose")
         assert found == status
+        assert body.endswith(b"}\n")
         assert json.loads(body) == {"ready": health.ready, "store": health.store, "workers": health.workers}
         assert await admin.send("HEAD /readyz") == (status, b"")
 

@@ -15,7 +15,7 @@ from yarl import URL
 
 from extproc.admin.server import AdminServer, Health
 from extproc.admin.status import BELOW, PATH, StatusPage
-from extproc.evidence.store import StoreUnavailable
+from extproc.evidence.store import StoreRefused, StoreUnavailable
 from extproc.oci.reference import Name
 from extproc.settings import Endpoint
 from tests.support.ports import free_port
@@ -148,7 +148,10 @@ async def test_a_store_that_is_away(reports: Reports) -> None:
     async with serving(reports) as client:
         assert (await client.get("/status"))[0] == 503
         reports.error = StoreUnavailable("connection refused")
-        assert await client.get("/status/g/app") == (503, {"error": "the store is away: connection refused"})
+        told = "the store is away: connection refused; start it or correct the store table"
+        assert await client.get("/status/g/app") == (503, {"error": told})
+        reports.error = StoreRefused("WRONGPASS")
+        assert (await client.get("/status/g/app"))[1]["error"].startswith("the store refused us: WRONGPASS; correct")
 
 
 async def until(reports: Reports, count: int) -> None:

@@ -57,6 +57,12 @@ class TestCheckConfig:
         assert "away" not in ran.err
         assert "secret" not in ran.err
 
+    def test_another_kind_of_redis_is_no_absence(self, run: Run, config: Path, tmp_path: Path) -> None:
+        port = free_port()
+        with RedisServer(tmp_path, port=port):
+            ran = run("check-config", "-c", with_store(config, f"redis+cluster://127.0.0.1:{port}"))
+        one_sentence(ran, 1, "the store cannot be used: ", "cluster support disabled", "; correct the store table")
+
     def test_a_missing_password_file(self, run: Run, config: Path) -> None:
         config.write_text(config.read_text() + 'store.password_file = "nowhere"\n')
         ran = run("check-config", "-c", with_store(config, "redis://127.0.0.1:1"))

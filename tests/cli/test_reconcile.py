@@ -77,6 +77,30 @@ def test_arguments_that_do_not_fit(run: Run, sited: Path, arguments: tuple[str, 
     one_sentence(run("reconcile", "-c", sited, *arguments), 2, *parts)
 
 
+@pytest.mark.parametrize("command", ["serve", "reconcile"])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        pytest.param(None, "No such file or directory; correct the path", id="missing"),
+        pytest.param("", "is not one line: write the password alone", id="empty"),
+    ],
+)
+def test_a_password_file_that_cannot_be_used(
+    run: Run, sited: Path, command: str, content: str | None, why: str
+) -> None:
+    """Said before anything starts, of the setting alone: no registry was asked."""
+    sited.write_text(
+        sited.read_text()
+        + 'service_account = {username = "geo", password_file = "password"}\n'
+        + "reconcile.period = 60\n"
+    )
+    if content is not None:
+        (sited.parent / "password").write_text(content)
+    ran = run(command, "-c", sited)
+    one_sentence(ran, 2, "service_account.password_file", str(sited.parent / "password"), why)
+    assert "asked" not in ran.err
+
+
 @pytest.mark.parametrize(
     "arguments", [("--rate", "0"), ("--concurrency", "0"), ("--concurrency", "257"), ("--names", "everything")]
 )

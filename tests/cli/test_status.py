@@ -56,11 +56,40 @@ def test_a_store_that_is_away(run: Run, config: Path) -> None:
     with_store(config, f"redis://user:hunter2@{place}")
     ran = run("status", "-c", config)
     assert (ran.code, ran.err) == (1, "")
-    assert f"redis://{place} is away: " in ran.out
+    assert f"is away: redis://{place}: " in ran.out
+    assert "; start it or correct the store table" in ran.out
+    assert len(ran.out.splitlines()) == ran.out.count(place) == 1
     ran_json = run("status", "-c", config, "-o", "json")
     assert (ran_json.code, json.loads(ran_json.out)["store"]["available"]) == (1, False)
     one_sentence(run("status", "-c", config, "a/b"), 1, place)
     assert "hunter2" not in ran.out + ran_json.out
+
+
+def test_a_store_that_refuses_is_not_away(run: Run, config: Path, tmp_path: Path) -> None:
+    with RedisServer(tmp_path, "--requirepass", "hunter2") as redis:
+        with_store(config, redis.url)
+        ran = run("status", "-c", config)
+        one = run("status", "-c", config, "a/b")
+    assert (ran.code, ran.err) == (1, "")
+    assert ran.out.startswith(f"store  refused us: {redis.url}: ")
+    one_sentence(one, 1, f"the store refused us: {redis.url}: ", "correct the store table's user and password")
+    assert "away" not in ran.out + one.err
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        pytest.param("redis+sentinel://127.0.0.1:{}/geo", "unknown command", id="a server as Sentinel"),
+        pytest.param("redis+cluster://127.0.0.1:{}", "cluster support disabled", id="a server as cluster"),
+        pytest.param("redis://127.0.0.1:{}/99", "out of range", id="no such database"),
+    ],
+)
+def test_another_kind_of_redis_is_not_away(run: Run, config: Path, tmp_path: Path, url: str, reason: str) -> None:
+    port = free_port()
+    with RedisServer(tmp_path, port=port):
+        with_store(config, url.format(port))
+        ran = run("status", "-c", config, "a/b")
+    one_sentence(ran, 1, "the store cannot be used: ", reason, "; correct the store table")
 
 
 def test_from_the_process_that_serves(run: Run, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def digests(status: dict[str, Any]) -> list[str]:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def system(password: Path) -> AsyncIterator[System]:
-    account = {"username": "reader", "password_file": str(password), "renew_idle": 1.0}
+    account = {"username": "reader", "password_file": str(password), "renew": True, "renew_idle": 1.0}
     async with Sandbox(workers=2, max_staleness=MAX_STALENESS, settings={"service_account": account}) as sandbox:
         where = sandbox.describe()
         auth = where["auth_url"]

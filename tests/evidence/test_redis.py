@@ -528,5 +528,5 @@ async def test_errors_name_the_store_without_its_secrets() -> None:
 def test_a_ca_file_that_cannot_be_used_is_named_at_once(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "ca.pem").write_text(text)
-    with pytest.raises(StoreUnavailable, match=r"cannot use the TLS files .*/ca\.pem: "):
+    with pytest.raises(StoreUnavailable, match=r"cannot use store\.ca '.*/ca\.pem': "):
         connect(settings.Store(url="rediss://127.0.0.1:1", ca=tmp_path / "ca.pem"), absent_ttl=5.0)

@@ -15,7 +15,7 @@ from extproc.evidence.breaker import Breaker
 from extproc.evidence.guarded import GuardedStore
 from extproc.evidence.model import Invalidation, Observation
 from extproc.evidence.redis import RedisStore, connect
-from extproc.evidence.store import StoreRefused, StoreUnavailable
+from extproc.evidence.store import StoreRefused, StoreUnavailable, StoreUnusable
 from tests.evidence.subject import D1, MEDIA, NAME, TAG, redis_store
 from tests.support.ports import free_port
 from tests.support.redis_sentinel import MASTER, RedisSentinel
@@ -143,7 +143,7 @@ async def test_one_sentinel_of_many_is_enough(watched: RedisSentinel, prefix: st
 
 async def test_an_unknown_master_is_named(watched: RedisSentinel) -> None:
     store = connect(settings.Store(url=watched.url + "x"), absent_ttl=60.0)
-    with pytest.raises(StoreUnavailable, match=rf"/{MASTER}x: sentinel 127.0.0.1:.*No such master"):
+    with pytest.raises(StoreUnusable, match=rf"/{MASTER}x: sentinel 127.0.0.1:.*No such master"):
         await store.ping()
     await store.close()
 

@@ -52,13 +52,14 @@ async def test_all_else_of_such_an_answer_is_learned(subject: Subject) -> None:
     assert (await subject.state(D1)).value == "unknown"
 
 
-async def test_of_two_pushes_told_close_together_neither_is_leased(subject: Subject) -> None:
-    """A repeated or late event of an old push must not undo what the newer one withholds."""
+async def test_the_push_that_was_told_last_counts(subject: Subject) -> None:
     await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
     await subject.store.primary_changed(NAME, Invalidation(tag=Tag("other")), pushed=D1)
     await subject.store.primary_changed(NAME, BY_TAG, pushed=D3)
     assert not await leased(subject, D2)
-    assert not await leased(subject, D3)
+    assert await leased(subject, D3)
+    assert not await leased(subject, D3, Tag("other"))
+    assert await leased(subject, D1, Tag("other"))
 
 
 async def test_a_push_told_twice_is_still_leased(subject: Subject) -> None:

@@ -70,7 +70,7 @@ FAULTS: Final = (
     ),
     Fault(
         "sent_at taken at the answer",
-        frozenset({"P4"}),
+        frozenset({"P3", "P4"}),
         (
             Edit(
                 _KEPT,

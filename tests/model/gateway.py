@@ -203,4 +203,4 @@ class Gateway:
             exchange.write.acked = turn
         if exchange.read is not None:
             exchange.read.ended, exchange.read.answer, exchange.read.site = turn, exchange.answer, exchange.site
-            self._site.promises.check(exchange.read)
+            self._site.judge(exchange.read)

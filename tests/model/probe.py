@@ -82,4 +82,4 @@ def _judge(site: Site, routed: Routed, read: Read) -> None:
     if answer.status != 200:
         answer, where = site.primary.now.read(read.name, asked, read.client.accept), "primary"
     read.pin, read.answer, read.site, read.ended = decision.pin, answer, where, read.started
-    site.promises.check(read)
+    site.judge(read)

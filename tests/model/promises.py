@@ -181,7 +181,7 @@ def _excused(write: Write, read: Read) -> bool:
         return True
     if write.via is Via.UNSEEN:
         # Its copy came later than the 2xx, or never.
-        return not write.calls
+        return all(call.turn > read.started for call in write.calls)
     # The writing worker alone could not reach the store: it knows better than the others.
     return write.unreached and read.worker != write.writer
 

@@ -22,7 +22,7 @@ from tests.model.exchange import Change, Exchange
 from tests.model.gateway import Gateway
 from tests.model.ledger import Ledger, Via, Write
 from tests.model.process import Process, Supervisor, Worker
-from tests.model.promises import Promises, Read
+from tests.model.promises import PromiseBroken, Promises, Read
 from tests.model.scheduler import BACKGROUND
 from tests.model.world import EMPTY, Content, Primary, Reference, Secondary
 from tests.support.clock import Clock
@@ -31,7 +31,7 @@ POLICY: Final = Policy(max_staleness=60.0, present_recheck=60.0, write_timeout=2
 ABSENT_TTL: Final = 2.0
 NAME_TTL: Final = 1000.0
 WORKERS: Final = ("worker 1", "worker 2")
-_TOLD: Final = 60
+_TOLD: Final = 80
 """Lines of the story that a failure shows."""
 
 
@@ -63,7 +63,7 @@ class Site:
     def __post_init__(self) -> None:
         self._labels = count(1)
         self._stirred = 0
-        self.promises = Promises(self.primary, self.ledger, self.policy.max_staleness)
+        self._promises = Promises(self.primary, self.ledger, self.policy.max_staleness)
         self.gateway = Gateway(self)
         self.supervisor = Supervisor("supervisor", self.clock, self.depot, self, self.policy)
         self.workers = {name: Worker(name, self.clock, self.depot, self, self.policy) for name in WORKERS}
@@ -97,8 +97,14 @@ class Site:
     def note(self, line: str) -> None:
         self.story.append(f"{self.ledger.turn:4d} {self.clock.now % 100_000:8.2f}s  {line}")
 
-    def told(self) -> str:
-        return "\n".join(["", *self.story[-_TOLD:]])
+    def judge(self, read: Read) -> None:
+        """Raises PromiseBroken, with the end of the story."""
+        try:
+            self._promises.check(read)
+        except PromiseBroken as broken:
+            told = "\n".join(self.story[-_TOLD:])
+            broken.add_note(f"The story, in turns and seconds, up to there:\n{told}")
+            raise
 
     # Journal: what the processes ask of the store.
 

@@ -298,3 +298,9 @@ def test_the_welcome_names_what_is_there_and_commands_to_try(tmp_path: Path) -> 
     assert "user reader, password reader pull\n" in text
     assert f"oci:{tmp_path}/sample:latest docker://127.0.0.1/registry_url/demo/app:latest\n" in text
     assert (tmp_path / "sample" / "index.json").exists()
+    tried = [line.split() for line in text.partition("\nTry:\n")[2].splitlines() if "geo-extproc" in line]
+    assert [(Path(words[0]).name, words[1]) for words in tried] == [
+        *(("geo-extproc", "explain"), ("geo-extproc", "status"), ("geo-extproc", "status"))
+    ]
+    welcome(description | {"redis_url": "redis://h"}, Console(file=out, width=60, soft_wrap=True))
+    assert "geo-extproc reconcile -c http://127.0.0.1/config_file\n" in out.getvalue()

@@ -225,7 +225,8 @@ async def test_a_store_that_goes_away_in_the_middle() -> None:
     await store.primary_dropped(APP)
     document = await reports(store).site()
     assert document["evidence"] is None
-    assert document["store"] == {"url": "redis://h", "available": False, "round_trip": None, "detail": "gone"}
+    detail = "the store is away: redis://h: gone; start it or correct the store table"
+    assert document["store"] == {"url": "redis://h", "available": False, "round_trip": None, "detail": detail}
 
 
 @pytest.mark.parametrize("method", ["ping", "inspect", "noted"])
@@ -240,4 +241,4 @@ async def test_a_store_that_does_not_answer(method: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(store, method, never)
     document = await reports(store).site()
     assert document["evidence"] is None
-    assert document["store"]["detail"] == "no answer within 0.01 s"
+    assert document["store"]["detail"].startswith("the store is away: redis://h: no answer within 0.01 s; ")

@@ -92,13 +92,13 @@ async def test_a_site() -> None:
         "digests    1 present, 0 absent, 0 deleted",
         "writes     0 under way, or not known to have ended",
         "lag        none seen: no push was followed from the primary to here",
-        "reconcile  3.0 s ago, in 4.0 s: 1 names, 9 tags; 8 same, 0 behind, 1 missing, 0 extra, "
-        "1 names not wholly read",
+        "reconcile  3.0 s ago, in 4.0 s: 1 name, 9 tags; 8 same, 0 behind, 1 missing, 0 extra, "
+        "1 name not wholly read",
     ]
     assert printed[8] == ""
     assert printed[9].split() == ["most", "behind", "behind", "awaited", "longest", "wait"]
     # Whole, however long, and on one line where there is no terminal.
-    assert any(line.startswith(APP[:100]) for line in printed[10:])
+    assert any(line.startswith(APP) for line in printed[10:])
     await site.store.secondary_has(Name("a/b"), [D1])
     assert any(
         line.startswith("lag        7.0 s in the median") for line in lines(print_site, await site.reports.site())
@@ -116,9 +116,16 @@ async def test_an_interrupted_run() -> None:
 
 
 def test_a_store_that_is_away() -> None:
-    store = {"url": "redis://h", "available": False, "round_trip": None, "detail": "connection refused"}
+    store = {
+        "url": "redis://h",
+        "available": False,
+        "round_trip": None,
+        "detail": "the store is away: redis://h: gone",
+    }
     document = {"store": store, "max_staleness": 60.0, "evidence": None, "reconcile": None}
-    assert lines(print_site, document) == ["store  redis://h is away: connection refused"]
+    assert lines(print_site, document) == ["store  is away: redis://h: gone"]
+    store["detail"] = f"the store refused us: {'x' * 500}"
+    assert lines(print_site, document) == [f"store  refused us: {'x' * 500}"]
 
 
 async def test_a_name() -> None:
@@ -136,7 +143,7 @@ async def test_a_name() -> None:
     assert printed[:6] == [
         "name      g/app",
         "leases    1 fresh, 1 older than 1 min; the oldest is 1 min 1 s old",
-        "behind    1 manifests not known to be here; 1 of pushes that were told, for up to 0.0 s",
+        "behind    1 manifest not known to be here; 1 of pushes that were told, for up to 0.0 s",
         "digests   1 present, 0 absent, 25 deleted",
         "writes    1 under way; taken for ended in 2 min 5 s at the latest",
         "last lag  –",
