@@ -86,14 +86,12 @@ def test_arguments_that_do_not_fit(run: Run, sited: Path, arguments: tuple[str, 
     ],
 )
 def test_a_password_file_that_cannot_be_used(
-    run: Run, sited: Path, command: str, content: str | None, why: str
+    run: Run, sited: Path, monkeypatch: pytest.MonkeyPatch, *, command: str, content: str | None, why: str
 ) -> None:
     """Said before anything starts, of the setting alone: no registry was asked."""
-    sited.write_text(
-        sited.read_text()
-        + 'service_account = {username = "geo", password_file = "password"}\n'
-        + "reconcile.period = 60\n"
-    )
+    monkeypatch.setattr("extproc.supervisor.supervise", lambda *_: pytest.fail("it started"))
+    account = 'service_account = {username = "geo", password_file = "password"}\n'
+    sited.write_text(sited.read_text() + account)
     if content is not None:
         (sited.parent / "password").write_text(content)
     ran = run(command, "-c", sited)

@@ -32,6 +32,8 @@ T = TypeVar("T")
 names = st.sampled_from([APP, APP, APP, APP, *NAMES])
 references: st.SearchStrategy[Tag | Digest] = st.sampled_from([V1, V1, V1, V1, V2, ONE.digest, ONE.digest, *DIGESTS])
 readers = st.sampled_from([READER, READER, READER, READER, OLD_READER, *CLIENTS.values()])
+tags = st.sampled_from([V1, V1, V1, V2])
+workers = st.sampled_from(WORKERS)
 edges = st.sampled_from([*WORKERS, *WORKERS, ""])
 """Which worker Envoy asks; sometimes none can be asked."""
 indexes = st.integers(0, 5)
@@ -44,6 +46,7 @@ _contents = (TWO.digest, ONE.digest, INDEX.digest, CHILD.digest)
 changes = st.sampled_from(
     [
         *(Change("PUT", tag, content) for content in _contents for tag in (V1, V1, V1, V2)),
+        *(Change("PUT", V1, content, told_first=True) for content in _contents),
         *(Change("PUT", content, content) for content in _contents),
         *(Change("PUT", content, content, tag=V1) for content in _contents),
         *(Change("DELETE", tag) for tag in (V1, V1, V1, V2)),
@@ -69,7 +72,7 @@ _race_mishaps = _weighed(
         "another write elsewhere": 1,
         "the store loses the name": 2,
         "moments pass": 1,
-        "a minute passes": 2,
+        "a minute passes": 3,
     }
 )
 
@@ -90,6 +93,8 @@ class Race:
     """Whose turn it is: the write's (True) or the read's."""
     mishaps: tuple[tuple[int, str], ...]
     """What else happens, and before which turn."""
+    then: float
+    """Seconds that pass after it."""
 
 
 races = st.builds(
@@ -101,6 +106,7 @@ races = st.builds(
     edges,
     st.tuples(*[st.booleans()] * 14),
     st.lists(st.tuples(st.integers(1, 10), _race_mishaps), min_size=1, max_size=2).map(tuple),
+    st.sampled_from([0.0, 0.0, 0.0, 3.0, 45.0]),
 )
 kinds = _weighed(
     {

@@ -12,7 +12,8 @@ Envoy's rules (design §3, §4, §6; extproc/bootstrap/routes.py)
 2. Unseen: reads to the primary; a DELETE by digest is refused; another write goes to the primary, with a copy to us.
 3. A processor that dies or is too slow after that: the answer goes on unobserved.
 4. Secondary first: what it does not serve with 200 the primary is asked for, by the same path.
-5. A write's stream is ended `write_timeout` after its start. What the primary has of it by then, it may still do.
+5. A push may be told before its tag moves (distribution).
+6. A write's stream is ended `write_timeout` after its start. What the primary has of it by then, it may still do.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class Change:
     """Of a PUT by digest: the tag that its query names."""
     refused: bool = False
     """The primary will not do it."""
+    told_first: bool = False
+    """The primary tells of it a step before it does it, as distribution does with the tag of a push."""
 
 
 @dataclass(eq=False)
@@ -82,6 +85,8 @@ class Exchange:
     deciding: asyncio.Task[Routed] | None = None
     observing: asyncio.Task[None] | None = None
     attempts: int = 0
+    told: bool = False
+    """Of a push that is told first: whether it has been."""
     answer: Answer = NO_ANSWER
     site: str = ""
 

@@ -77,7 +77,7 @@ class Gateway:
         self._alone(exchange)
 
     def cancelled(self, exchange: Exchange) -> None:
-        """The client goes away, or the stream may last no longer: nothing follows (rule 5)."""
+        """The client goes away, or the stream may last no longer: nothing follows (rule 6)."""
         worker = exchange.worker
         if exchange.change is not None and exchange.phase is Phase.FORWARDED:
             self.strays.append(exchange)
@@ -121,8 +121,19 @@ class Gateway:
                 return Answer(404)
             made, status = held.without(change.reference), 202
         self._site.changed(exchange.write, {name: made})
-        self._site.tell(exchange.write, name, change)
+        if not exchange.told:
+            self._site.tell(exchange.write, name, change)
         return Answer(status)
+
+    def tell_first(self, exchange: Exchange) -> bool:
+        """Whether that was this step (rule 5)."""
+        change = exchange.change
+        if change is None or not change.told_first or exchange.told:
+            return False
+        self._site.note(f"{exchange.label}: the primary tells of it, and will do it")
+        exchange.told = True
+        self._site.tell(exchange.write, exchange.name, change)
+        return True
 
     def _route(self, exchange: Exchange) -> None:
         worker = exchange.worker
@@ -166,6 +177,8 @@ class Gateway:
 
     def _arrive(self, exchange: Exchange) -> None:
         self._site.tick(quiet=exchange.change is None)
+        if self.tell_first(exchange):
+            return
         where = exchange.goes_to
         exchange.attempts += 1
         exchange.site = where

@@ -36,6 +36,7 @@ class Taken:
     """A call of a write that the store took and did not lose since."""
 
     turn: int
+    time: float
     name: Name
     mark_until: float = float("-inf")
 
@@ -63,7 +64,7 @@ class Write:
     acked: int | None = None
     """When its 2xx reached the client."""
     told: int | None = None
-    """When its notification was acknowledged."""
+    """When its notification was acknowledged: first after the primary did it, else last before that."""
     cleared: int | None = None
     calls: list[Taken] = field(default_factory=list)
     notices: list[Taken] = field(default_factory=list)
@@ -75,6 +76,11 @@ class Write:
     @property
     def names(self) -> tuple[Name, ...]:
         return (self.name,) if self.also is None else (self.name, self.also)
+
+    def acknowledged(self, turn: int) -> None:
+        """Its notification, perhaps not for the first time."""
+        if self.told is None or self.applied is None or self.told < self.applied:
+            self.told = turn
 
     def removes(self, digest: Digest) -> bool:
         return self.deletes and (self.reference is None or self.reference == digest)
@@ -116,10 +122,10 @@ class Ledger:
         if write is None or call.name is None:
             return
         if call.operation in _CALLS:
-            write.calls.append(Taken(self.turn, call.name, now + call.ttl if call.ttl else float("-inf")))
+            write.calls.append(Taken(self.turn, now, call.name, now + call.ttl if call.ttl else float("-inf")))
             self._clear([write])
         elif call.operation in _NOTICES:
-            write.notices.append(Taken(self.turn, call.name))
+            write.notices.append(Taken(self.turn, now, call.name))
             self._clear([write])
 
     def failed(self, call: Call) -> None:

@@ -22,7 +22,9 @@ from tests.model.choices import (
     races,
     readers,
     references,
+    tags,
     untils,
+    workers,
 )
 from tests.model.content import APP, NAMES, ONE, PUSHER, READER, TWO, V1, Client
 from tests.model.exchange import Change, Exchange, Phase
@@ -99,6 +101,8 @@ class Requests(RuleBasedStateMachine):
             if moves in self.movable:
                 self.run(moves, None)
             self.every_promise_holds()
+        if race.then:
+            self.mishaps.time_passes(race.then)
 
     def befall(self, mishap: str, writing: Exchange) -> None:
         gateway = self.site.gateway
@@ -170,6 +174,18 @@ class Requests(RuleBasedStateMachine):
         self.site.deliver(notice)
         if whole:
             self.go_on(notice.label)
+
+    @rule(name=names, bulk=st.booleans(), blobs=st.booleans(), whole=st.booleans())
+    def reconcile(self, name: Name, bulk: bool, blobs: bool, whole: bool) -> None:
+        actor = self.site.reconcile(name, bulk=bulk, blobs=blobs)
+        if whole:
+            self.go_on(actor)
+
+    @rule(worker=workers, name=names, tag=tags, whole=st.booleans())
+    def renew(self, worker: str, name: Name, tag: Tag, whole: bool) -> None:
+        actor = self.site.renew(worker, name, tag)
+        if whole:
+            self.go_on(actor)
 
     @if_any(lambda machine: machine.waiting)
     @rule(index=indexes, whole=st.booleans())

@@ -1,6 +1,6 @@
 """Plants each fault of faults.py in a copy of the tree and runs the model check there: it must find every one.
 
-    python -m tests.model.plant [--examples N] [--seeds N] [FAULT…]
+    python -m tests.model.plant [--examples N] [--seeds N…] [FAULT…]
 
 First the copy as it is must pass. A fault's text must be there exactly once, so that a change of the code cannot make
 this check an empty one. Prints a line for each; exit 1 when one is not found, or found as another promise's breach.
@@ -85,14 +85,14 @@ def check(root: Path, examples: int, seed: int, test: str = "test_memory") -> Fo
     return Found(broken[1], broken[2], seed, seconds)
 
 
-def hunt(fault: Fault, examples: int, seeds: int) -> Found:
+def hunt(fault: Fault, examples: int, seeds: Sequence[int]) -> Found:
     """Plant it in a fresh copy, and look for it with one seed after the other."""
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
         root = Path(folder)
         copy_of_the_tree(root)
         plant(fault.edits, root)
         spent = 0.0
-        for seed in range(seeds):
+        for seed in seeds:
             found = check(root, examples, seed)
             spent += found.seconds
             if found.promise:
@@ -103,13 +103,13 @@ def hunt(fault: Fault, examples: int, seeds: int) -> Found:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Plant faults and see the model check find them.")
     parser.add_argument("--examples", type=int, default=2000, help="examples for each seed (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=1, help="how many seeds may be tried (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="tried until found (default: 0 1 2)")
     parser.add_argument("faults", nargs="*", metavar="FAULT", help="those whose name contains it; all by default")
     options = parser.parse_args(arguments)
     chosen = [f for f in FAULTS if not options.faults or any(word in f.name for word in options.faults)]
     with tempfile.TemporaryDirectory(prefix="unplanted-") as folder:
         copy_of_the_tree(Path(folder))
-        unplanted = check(Path(folder), min(options.examples, 200), 0)
+        unplanted = check(Path(folder), min(options.examples, 200), options.seeds[0])
     print(f"{'nothing planted':40} {unplanted.promise or 'passes':9} {unplanted.seconds:6.1f} s", flush=True)
     missed = bool(unplanted.promise)
     for fault in chosen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from extproc.admin.unseen import UnseenWrites
@@ -16,6 +17,12 @@ from extproc.notification.envelope import parse_envelope
 from extproc.notification.event import Action
 from extproc.notification.event import Site as EventSite
 from extproc.notification.ingest import Ingest, Outcome
+from extproc.oci.reference import Name, Tag
+from extproc.reconcile.comparison import Comparison
+from extproc.reconcile.site import Site as Registry
+from extproc.registry.error import RegistryError
+from extproc.renewal.hot_tags import HotTags
+from extproc.renewal.renewal import Primary, Renewal
 from extproc.routing.policy import Policy
 from extproc.routing.router import MARK_MARGIN, Facts, Router
 from tests.model.content import CLIENTS
@@ -26,6 +33,7 @@ from tests.support.clock import Clock
 BUDGET: Final = 0.05
 """Seconds, as `store.budget` is by default; so are the breaker's figures."""
 _INGEST_BUDGET: Final = 1.0
+_BACKGROUND_BUDGET: Final = 10.0
 
 
 class Names:
@@ -77,6 +85,19 @@ class Worker(Process):
         """A second router of this worker, for looking only."""
         return self._router(facts)
 
+    async def renew(self, primary: Primary, name: Name, tag: Tag) -> None:
+        """One look of the service account."""
+        renewal = Renewal(
+            store=self.store,
+            primary=primary,
+            max_staleness=self._policy.max_staleness,
+            hot=HotTags(limit=10, idle=600.0),
+            rate=20.0,
+            blocks=self.backlog.blocks,
+            clock=self._clock,
+        )
+        await renewal.look(name, tag)
+
     def _router(self, facts: Facts) -> Router:
         return Router(verifier=Names(), facts=facts, writes=self.backlog, policy=self._policy, now=self._clock)
 
@@ -91,6 +112,9 @@ class Supervisor(Process):
             self.gated, budget=_INGEST_BUDGET, breaker=Breaker(failures=sys.maxsize, pause=0), clock=clock
         )
         self._ingest = Ingest(patient, Silent(), now=clock)
+        self._unhurried = GuardedStore(
+            self.gated, budget=_BACKGROUND_BUDGET, breaker=Breaker(failures=sys.maxsize, pause=0), clock=clock
+        )
 
     async def notified(self, site: EventSite, envelope: bytes) -> bool:
         """Whether it is acknowledged, as the admin server does it."""
@@ -99,6 +123,12 @@ class Supervisor(Process):
         except StoreUnavailable:
             return False
         return True
+
+    async def reconcile(self, name: Name, primary: Registry, secondary: Registry, *, blobs: bool) -> None:
+        """One name of a run."""
+        comparison = Comparison(name, self._unhurried, primary, secondary, blobs=blobs, blocks=self.backlog.blocks)
+        with suppress(StoreUnavailable, RegistryError):
+            await comparison.run()
 
 
 class Silent:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from extproc.evidence.store import PUSH_SETTLES
 from extproc.oci.reference import Digest, Name, Tag
 from tests.model.content import PUSHER, STRANGER, Client, called
 from tests.model.ledger import Ledger, Via, Write
@@ -111,9 +112,18 @@ class Promises:
             return ""
         if write.acked is not None and write.acked < read.started and not _excused(write, read):
             return "P3"
-        if write.told is not None and write.told < read.started and not _notice_lost(write, read.name):
+        if write.told is not None and self._settled(write) < read.started and not _notice_lost(write, read.name):
             return "notified"
         return ""
+
+    def _settled(self, write: Write) -> float:
+        """The turn from which on a told write must be seen: told and done. Never, where it was told only long before
+        it was done."""
+        applied = write.applied or 0
+        if write.told is None or write.told > applied:
+            return write.told or float("inf")
+        in_time = any(notice.time + PUSH_SETTLES >= write.applied_at for notice in write.notices)
+        return applied if in_time else float("inf")
 
     def _concerns(self, write: Write, read: Read) -> bool:
         """It is about what is read, or changed what the primary answers."""

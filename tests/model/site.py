@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 from extproc.notification.event import Site as EventSite
 from extproc.oci.reference import Digest, Name, Tag
 from extproc.routing.policy import Policy
+from tests.model.asking import Asked
 from tests.model.content import LAYER, MANIFESTS, NAMES, PUSHER, Client, called
 from tests.model.depot import Call, Depot, Operation
 from tests.model.exchange import Change, Exchange
@@ -23,7 +24,7 @@ from tests.model.gateway import Gateway
 from tests.model.ledger import Ledger, Via, Write
 from tests.model.process import Process, Supervisor, Worker
 from tests.model.promises import PromiseBroken, Promises, Read
-from tests.model.scheduler import BACKGROUND
+from tests.model.scheduler import BACKGROUND, Loop
 from tests.model.world import EMPTY, Content, Primary, Reference, Secondary
 from tests.support.clock import Clock
 
@@ -59,6 +60,8 @@ class Site:
     taking: list[Notice] = field(default_factory=list)
     """Those that the supervisor is at."""
     late: list[tuple[Call, Operation]] = field(default_factory=list)
+    errands: list[asyncio.Task[None]] = field(default_factory=list)
+    """Reconcile and renewals."""
 
     def __post_init__(self) -> None:
         self._labels = count(1)
@@ -185,7 +188,10 @@ class Site:
         exchange.write = self.ledger.begin(self._begun(label, name, change, Via.ELSEWHERE, ""))
         what = called(change.content) if change.content else "nothing"
         self.note(f"{label}: {name}:{called(change.reference)} becomes {what}")
-        self.gateway.apply(exchange)
+        if self.gateway.tell_first(exchange):
+            self.gateway.strays.append(exchange)
+        else:
+            self.gateway.apply(exchange)
 
     def renamed(self, name: Name) -> None:
         other = next(each for each in NAMES if each != name)
@@ -199,7 +205,7 @@ class Site:
         self._send(EventSite.PRIMARY, "rename", target, write)
 
     def stray_arrives(self, exchange: Exchange) -> None:
-        """The primary does what nobody waits for any more."""
+        """The primary does what nobody here waits for, or no more."""
         self.gateway.strays.remove(exchange)
         self.tick()
         self.note(f"{exchange.label}: the primary answers nobody with {self.gateway.apply(exchange).status}")
@@ -259,16 +265,40 @@ class Site:
         self.taking.append(notice)
         self.noticed()
 
+    # Reconcile and renewals
+
+    def reconcile(self, name: Name, *, bulk: bool, blobs: bool) -> str:
+        """A run comes to this name. Gives the actor's name."""
+        loop = self.supervisor.loop
+        asked = [Asked(self, loop, which, bulk=bulk) for which in ("primary", "secondary")]
+        return self._errand("reconcile", loop, self.supervisor.reconcile(name, *asked, blobs=blobs))
+
+    def renew(self, worker: str, name: Name, tag: Tag) -> str:
+        """A worker thinks that this lease is due. Gives the actor's name."""
+        at_work = self.workers[worker]
+        asked = Asked(self, at_work.loop, "primary")
+        return self._errand("renewal", at_work.loop, at_work.renew(asked, name, tag))
+
+    def _errand(self, what: str, loop: Loop, errand: Coroutine[Any, Any, None]) -> str:
+        label = f"{what} {next(self._labels)}"
+        self.tick()
+        self.note(f"{label} begins at {loop.name}")
+        self.errands.append(loop.start(label, errand))
+        return label
+
     def noticed(self) -> None:
         """Whatever a process has finished takes effect outside it."""
         self.gateway.noticed()
+        for errand in [errand for errand in self.errands if errand.done()]:
+            self.errands.remove(errand)
+            errand.result()
         for notice in list(self.taking):
             if notice.taking is not None and notice.taking.done():
                 self.taking.remove(notice)
                 turn, acknowledged = self.tick(), notice.taking.result()
                 self.note(f"{notice.label}: {'acknowledged' if acknowledged else 'to be sent again'}")
-                if acknowledged and notice.write is not None and notice.write.told is None:
-                    notice.write.told = turn
+                if acknowledged and notice.write is not None:
+                    notice.write.acknowledged(turn)
 
     def _media_type(self, digest: Digest) -> str:
         return "application/octet-stream" if digest == LAYER else MANIFESTS[digest].media_type
