@@ -107,7 +107,9 @@ async def _reconcile(settings: Settings, store: Store, names: list[Name], fresh:
 
     task = asyncio.current_task()
     if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        # SIGINT too: where a shell started us in the background it is ignored, and Python leaves it so.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     store = unhurried(store)
     async with open_registries(settings) as registries:
         primary, secondary = registries.primary, registries.secondary
