@@ -10,10 +10,10 @@ from extproc.auth.access import missing_access, required_access
 from extproc.auth.grant import Access, Grant, Rejection
 from extproc.evidence.model import Evidence, Unavailable
 from extproc.evidence.store import Store, StoreUnavailable
+from extproc.oci.media_type import LEASED_MEDIA_TYPES
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.parse import parse_operation
 from extproc.oci.reference import Digest, Name, ReferenceInvalid, Tag
-from extproc.routing.accept import LEASED_MEDIA_TYPES
 from extproc.routing.decision import Credential, Forward, Lookup, Refuse, admit, resolve
 from extproc.routing.policy import Policy
 

@@ -244,6 +244,9 @@ class TestWrong:
             pytest.param(SITES + 'auth.realm = "https://x"', ["keys is empty", "passthrough"], id="no keys"),
             pytest.param(SITES + 'auth.keys = ["k"]', ["realm ''", "token endpoint"], id="no realm"),
             pytest.param(SITES + 'auth = {keys = ["k"], realm = "https://é"}', ["is not a URL"], id="realm"),
+            pytest.param(
+                SITES + 'auth = {keys = ["k"], realm = "https://u:p@h/jwt/auth"}', ["has a user"], id="realm, user"
+            ),
             pytest.param(WHOLE + 'auth.service = "é"', ["service 'é'", "audience"], id="service"),
             pytest.param(WHOLE + 'auth.service = ""', ["service ''", "audience"], id="no service"),
             pytest.param(
@@ -347,6 +350,8 @@ class TestWrong:
         ("redis://user:pass@h:6379/0?password=x", "redis://h:6379/0"),
         ("rediss://:p@ss@h", "rediss://h"),
         ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock"),
+        ("redis:/u:hunter2@h/0", "…"),
+        ("u:hunter2@h:1", "…"),
     ],
 )
 def test_public_url(url: str, shown: str) -> None:

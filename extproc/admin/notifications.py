@@ -126,7 +126,7 @@ class NotificationEndpoint:
         content_type = bare_media_type(request.headers.get("Content-Type", ""))
         if content_type not in _CONTENT_TYPES:
             raise _Refused(415, f"the content type is none of {', '.join(sorted(_CONTENT_TYPES))}")
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        if {coding.lower() for coding in request.headers.getall("Content-Encoding", [])} - {"identity"}:
             raise _Refused(415, "the body is compressed; send it as it is", Accept_Encoding="identity")
         if request.content_length is not None and request.content_length > self._max_body:
             raise self._too_large()

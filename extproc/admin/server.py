@@ -10,6 +10,7 @@ There is no router: it would take paths apart, and a copy counts whatever its pa
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from extproc.admin.line import line
+from extproc.admin.listener import Listener
 from extproc.settings import Endpoint
 
 
@@ -36,6 +38,9 @@ class UnseenSink(Protocol):
     """Takes the copy of one write."""
 
     async def take(self, method: str, path: str) -> None: ...
+
+    async def unreadable(self) -> None:
+        """A request that cannot be read may have been one."""
 
 
 class AdminError(Exception):
@@ -65,12 +70,14 @@ class AdminServer:
         self._unseen = unseen
         self._pages = dict(pages or {})
         self._runner: web.ServerRunner | None = None
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen. Raises AdminError."""
         # A copy that is refused for its size would be a write that nobody saw. Nobody's body is inflated.
-        server = web.Server(
+        server = Listener(
             self._answer,
+            self._unreadable,
             access_log=None,
             max_line_size=_LARGEST_HEAD,
             max_field_size=_LARGEST_HEAD,
@@ -90,6 +97,11 @@ class AdminServer:
     async def stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def _unreadable(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._unseen.unreadable())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         match request.method, request.raw_path.partition("?")[0]:

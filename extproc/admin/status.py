@@ -75,7 +75,7 @@ class StatusPage:
                     status = 200 if document["store"]["available"] else 503
             except StoreUnavailable as error:
                 document, status = {"error": fault(error)}, 503
-        return line(document, status)
+        return await asyncio.to_thread(line, document, status)
 
 
 def _wanted(request: web.BaseRequest) -> _Wanted:

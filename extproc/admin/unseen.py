@@ -50,3 +50,8 @@ class UnseenWrites:
         elif operation.kind not in _HARMLESS:
             # The edge refuses writes it cannot read, so this is a route that grew ahead of us: trust nothing.
             await self._invalidations.void_leases()
+
+    async def unreadable(self) -> None:
+        """A request that cannot be read: whose write it is a copy of, if of any, nobody knows."""
+        self._count()
+        await self._invalidations.void_leases()

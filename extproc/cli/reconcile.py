@@ -59,7 +59,7 @@ def reconcile_command(
         )
     settings = _overridden(
         Settings.load(config),
-        names="file" if source is None and names_file is not None else source,
+        names=_source(source, names_file, gitlab_path),
         names_file=names_file and names_file.absolute(),
         gitlab_path=gitlab_path,
         rate=rate,
@@ -75,6 +75,20 @@ def reconcile_command(
     print_result(report.document(summary), report.lines(summary), output)
     if summary.errors:
         raise typer.Exit(1)
+
+
+def _source(source: str | None, names_file: Path | None, gitlab_path: str | None) -> str | None:
+    """The one that the options choose, if any. Raises UsageError where they contradict each other."""
+    chosen = {"file": "--names-file", "gitlab": "--gitlab-path"}
+    if names_file is None:
+        del chosen["file"]
+    if gitlab_path is None:
+        del chosen["gitlab"]
+    for kind, option in chosen.items():
+        if (source or next(iter(chosen))) != kind:
+            other = f"--names {source}" if source else chosen[next(iter(chosen))]
+            raise UsageError(f"{option} does not go with {other}: give one of them")
+    return source or next(iter(chosen), None)
 
 
 def _overridden(settings: Settings, **given: Any) -> Settings:

@@ -27,16 +27,11 @@ from typing import Final
 
 from extproc.evidence.model import Invalidation
 from extproc.notification.event import Action, Event, Site
+from extproc.oci.media_type import INDEX_TYPES
 from extproc.oci.reference import Digest, Name
 
 _BLOB: Final = "application/octet-stream"
 """How distribution and GitLab's registry tell every blob. What is told otherwise may be a manifest."""
-_INDEXES: Final = frozenset(
-    {
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +99,7 @@ def _of_primary(name: Name, event: Event) -> tuple[Effect, ...]:
 def _of_secondary(name: Name, event: Event) -> tuple[Effect, ...]:
     match event.action, event.digest:
         case ((Action.PUSH | Action.MOUNT), Digest() as digest):
-            whole = event.media_type not in _INDEXES
+            whole = event.media_type not in INDEX_TYPES
             return (Has(name, (digest, *(each.digest for each in event.references if whole))),)
         case Action.DELETE, Digest() as digest:
             return (Lost(name, digest),)

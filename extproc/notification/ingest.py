@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import PurePosixPath
 from typing import Final, Protocol
 
 from extproc.evidence.model import Arrived, Changed, Invalidation
@@ -93,16 +94,20 @@ class Ingest:
         """Apply all. Raises StoreUnavailable when the store did not take all of it."""
         taken = Taken()
         effects = [effects_of(site, event) for event in events]
+        ordered = by_name(effect for some in effects for effect in some)
         try:
             async with asyncio.TaskGroup() as names:
-                for each in by_name(effect for some in effects for effect in some).values():
+                for each in ordered.values():
                     names.create_task(self._apply_all(each, taken))
+            await self._drop_below({e.name for some in effects for e in some if isinstance(e, Drop) and e.below})
+        except StoreUnavailable:
+            self._unavailable(site, events)
+            raise
         except ExceptionGroup as failed:
             _, fault = failed.split(StoreUnavailable)
             if fault is not None:
                 raise fault from failed
-            for event in events:
-                self._recorder.counted(site, event.action, Outcome.UNAVAILABLE)
+            self._unavailable(site, events)
             raise StoreUnavailable(str(failed.exceptions[0])) from failed
         now = self._now()
         for event, some in zip(events, effects, strict=True):
@@ -111,10 +116,16 @@ class Ingest:
                 self._recorder.delayed(site, max(now - event.at, 0.0))
         return taken
 
+    def _unavailable(self, site: Site, events: Sequence[Event]) -> None:
+        for event in events:
+            self._recorder.counted(site, event.action, Outcome.UNAVAILABLE)
+
     async def _apply_all(self, effects: Sequence[Effect], taken: Taken) -> None:
         for effect in effects:
             async with self._places:
                 await self._apply(effect, taken)
+            # A store in memory never waits, and others want to go on.
+            await asyncio.sleep(0)
 
     async def _apply(self, effect: Effect, taken: Taken) -> None:
         match effect:
@@ -124,10 +135,8 @@ class Ingest:
                     taken.dropped.append((name, what.tag))
                     if self._on_lease_dropped is not None:
                         self._on_lease_dropped(name, what.tag)
-            case Drop(name, below):
+            case Drop(name):
                 await self._store.primary_dropped(name)
-                if below:
-                    await self._drop_below(name)
             case Has(name, digests):
                 for first in range(0, len(digests), _DIGESTS_AT_ONCE):
                     arrived = await self._store.secondary_has(name, digests[first : first + _DIGESTS_AT_ONCE])
@@ -137,12 +146,18 @@ class Ingest:
             case Lost(name, digest):
                 await self._store.secondary_lost(name, digest)
 
-    async def _drop_below(self, path: Name) -> None:
+    async def _drop_below(self, paths: Set[Name]) -> None:
+        """Each name that the store knows below one of them; it is walked once. After all else, for what is dropped
+        later than told is dropped all the same."""
+        if not paths:
+            return
         # A name that the store knows nothing of has no record to drop, and none is made for it.
         async for page in self._store.pages():
             for name in page:
-                if name.startswith(f"{path}/"):
-                    await self._store.primary_dropped(name)
+                if any(str(above) in paths for above in PurePosixPath(name).parents):
+                    async with self._places:
+                        await self._store.primary_dropped(name)
+            await asyncio.sleep(0)
 
 
 def _outcome(event: Event, effects: Sequence[Effect]) -> Outcome:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-LEASED_MEDIA_TYPES: Final = frozenset(
+INDEX_TYPES: Final = frozenset(
     {
         "application/vnd.oci.image.index.v1+json",
-        "application/vnd.oci.image.manifest.v1+json",
         "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
     }
 )
+"""Those that list other manifests."""
+LEASED_MEDIA_TYPES: Final = INDEX_TYPES | {
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+}
 """Both index types and both manifest types: the only ones that a lease may carry."""
 
 

@@ -17,15 +17,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from extproc.oci.media_type import INDEX_TYPES
 from extproc.oci.reference import Digest, Name
 from extproc.reconcile.site import Site
-
-INDEX_TYPES: Final = frozenset(
-    {
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    }
-)
 
 _DEEPEST: Final = 8
 """Levels of indexes within indexes; real ones have one, or two."""

@@ -50,21 +50,16 @@ def source_of(settings: Reconcile, primary: Site, store: Store) -> Source:
 def given(names: Sequence[Name]) -> Source:
     """A few names that somebody asked for."""
 
-    async def walk() -> AsyncIterator[Name]:
-        for name in names:
-            yield name
-
-    return Source("names given", walk, len(names), complete=False)
+    return Source("names given", lambda: _each(names), len(names), complete=False)
 
 
 def from_file(file: Path) -> Source:
     """One name a line; empty lines and those that begin with # do not count. Raises SourceInvalid."""
-
-    async def walk() -> AsyncIterator[Name]:
-        for name in _read(file):
-            yield name
-
-    return Source(f"file {file}", walk, sum(1 for _ in _read(file)))
+    # Once: a pipe has its lines once.
+    found = tuple(_read(file))
+    if not found:
+        raise SourceInvalid(f"{str(file)!r} has no name in it: write one on each line, or use another source")
+    return Source(f"file {file}", lambda: _each(found), len(found))
 
 
 def _read(file: Path) -> Iterator[Name]:
@@ -87,6 +82,11 @@ def _name(text: str, where: str) -> Name:
         raise SourceInvalid(
             f"{where}: {error}; write a name such as group/project/app, without host or tag"
         ) from error
+
+
+async def _each(names: Sequence[Name]) -> AsyncIterator[Name]:
+    for name in names:
+        yield name
 
 
 async def _flat(pages: AsyncIterator[Sequence[Name]]) -> AsyncIterator[Name]:

@@ -14,10 +14,6 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from extproc.oci.media_type import LEASED_MEDIA_TYPES, bare_media_type
-
-__all__ = ["LEASED_MEDIA_TYPES", "accepted_media_types", "bare_media_type"]
-
 _ELEMENT: Final = re.compile(r"(?P<type>[^\s;]+)(?:;q=(?P<weight>0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?", re.ASCII)
 _ZERO: Final = re.compile(r"0(?:\.0*)?")
 _LONGEST_CACHED: Final = 2048

@@ -19,9 +19,9 @@ from typing import Final
 from extproc.auth.access import grants_push, missing_access, required_access
 from extproc.auth.grant import Access, Grant, Rejection
 from extproc.evidence.model import DigestState, Evidence, Invalidation, Unavailable
+from extproc.oci.media_type import LEASED_MEDIA_TYPES
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.reference import Digest, Tag
-from extproc.routing.accept import LEASED_MEDIA_TYPES
 from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason
 

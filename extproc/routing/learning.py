@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import Final
 
 from extproc.evidence.model import DigestState, Observation
+from extproc.oci.media_type import LEASED_MEDIA_TYPES, bare_media_type
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.reference import Digest, ReferenceInvalid, Tag
-from extproc.routing.accept import LEASED_MEDIA_TYPES, bare_media_type
 from extproc.routing.decision import Forward, Route
 from extproc.routing.message import ResponseHead
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from extproc.settings.section import Section
+from extproc.settings.section import Section, public_url
 
 
 class Auth(Section):
@@ -53,6 +53,8 @@ class Auth(Section):
                 self.realm.startswith(("http://", "https://")) and self.realm.isascii() and self.realm.isprintable()
             ):
                 raise ValueError(f"realm {self.realm!r} is not a URL: give the token endpoint as clients reach it")
+            if "@" in self.realm.split("/")[2]:
+                raise ValueError(f"realm {public_url(self.realm)!r} has a user, and clients are told it: remove that")
             if not (self.service and self.service.isascii() and self.service.isprintable()):
                 raise ValueError(f"service {self.service!r} is not printable ASCII: give the audience of tokens")
         return self

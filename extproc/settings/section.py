@@ -59,6 +59,8 @@ Address = Annotated[Endpoint, BeforeValidator(_endpoint), NoDecode]
 def public_url(url: str) -> str:
     """`url` without user, password and options: the form for messages."""
     scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "…"  # what of it is a password, nobody knows
     address, _, options = rest.partition("?")
     if "@" in options and "@" not in address:
         # A password with a question mark in it: nobody knows where the address begins.

@@ -17,8 +17,8 @@ class Store(Section):
     url: str = "memory://"
     """memory:// (one process), redis://host:port/db, unix:///path, redis+sentinel://host:port,host:port/master/db or
     redis+cluster://host:port,host:port; rediss… instead of redis… with TLS."""
-    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")] = "geo"
-    """Begins every key; one for each site that shares a Redis."""
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "geo"
+    """Begins every key; one for each site that shares a Redis. A colon ends it there, in the rights of users too."""
     username: str = ""
     """The Redis user; its `default` when empty."""
     password_file: Path | None = None

@@ -68,6 +68,9 @@ class Told:
             async def take(self, method: str, path: str) -> None:
                 told.copies.append((method, path))
 
+            async def unreadable(self) -> None:
+                raise AssertionError("every request here can be read")
+
         endpoint = NotificationEndpoint(
             self, secret=self.secret, max_body=self.max_body, refusals=self, body_within=self.body_within
         )

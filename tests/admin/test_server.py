@@ -23,6 +23,10 @@ class Admin:
     health: Health = field(default_factory=lambda: Health(ready=True, store="ok", workers=2))
     taken: list[tuple[str, str]] = field(default_factory=list)
     port: int = field(default_factory=free_port)
+    unreadable_ones: int = 0
+
+    async def unreadable(self) -> None:
+        self.unreadable_ones += 1
 
     async def take(self, method: str, path: str) -> None:
         self.taken.append((method, path))
@@ -157,3 +161,25 @@ async def test_an_address_that_cannot_be_had(host: str, reason: str) -> None:
 
 async def test_stopping_what_never_started() -> None:
     await AdminServer(Endpoint(host="127.0.0.1", port=1), lambda: Health(True, "ok", 1), Admin()).stop()
+
+
+@pytest.mark.parametrize(
+    ("head", "rest", "told"),
+    [
+        pytest.param("PUT /v2/a/manifests/t", b"Sec-WebSocket-Key1: a\r\n\r\n", 1, id="Envoy lets it through"),
+        pytest.param("PUT /v2/a/manifests/t", b"Authorization: Bearer s3cret\x01\r\n\r\n", 1, id="a secret"),
+        pytest.param("\x16\x03\x01", b"Authorization: Bearer s3cret\r\n\r\n", 0, id="not HTTP at all"),
+    ],
+)
+async def test_what_cannot_be_read_may_have_been_a_copy_and_is_not_repeated(
+    head: str, rest: bytes, told: int, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    admin = Admin()
+    async with admin.serving():
+        status, body = await admin.send(head, rest=rest)
+    assert (status, body) == (400, b"")
+    assert admin.taken == []
+    assert admin.unreadable_ones == told
+    written = capsys.readouterr()
+    assert "s3cret" not in caplog.text + written.out + written.err
+    assert "cannot be read" in written.out + written.err

@@ -123,3 +123,9 @@ async def test_a_delete_leaves_a_tombstone() -> None:
     store = MemoryStore(absent_ttl=5, clock=Clock())
     await UnseenWrites(Backlog(store), mark_ttl=125).take("DELETE", f"/v2/g/app/manifests/{DIGEST}")
     assert (await store.decide(NAME, DIGEST)).digest is DigestState.DELETED
+
+
+async def test_a_request_that_cannot_be_read_voids_all_leases() -> None:
+    recording, counted = Recording(), []
+    await UnseenWrites(recording, mark_ttl=125.0, count=lambda: counted.append(1)).unreadable()
+    assert (recording.voided, recording.writes, counted) == (1, [], [1])

@@ -71,6 +71,13 @@ def test_memory_is_the_serving_process_own(run: Run, config: Path) -> None:
             ("--names-file", "/nowhere/names"), ["/nowhere/names", "name another file"], id="file not there"
         ),
         pytest.param(("--names", "gitlab"), ["gitlab_path is empty"], id="no path"),
+        pytest.param(
+            ("--names", "catalog", "--names-file", "f"), ["--names-file", "--names catalog"], id="another source"
+        ),
+        pytest.param(("--names", "file", "--gitlab-path", "g"), ["--gitlab-path", "--names file"], id="no GitLab's"),
+        pytest.param(
+            ("--names-file", "f", "--gitlab-path", "g"), ["--gitlab-path", "--names-file"], id="two sources"
+        ),
     ],
 )
 def test_arguments_that_do_not_fit(run: Run, sited: Path, arguments: tuple[str, ...], parts: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -189,6 +189,24 @@ async def test_a_rename_takes_all_names_below_both_paths_and_no_neighbour() -> N
     for name in kept:
         assert await rig.leased(name=name)
         assert await rig.state(D1, name) is DigestState.PRESENT
+
+
+async def test_many_renames_walk_the_names_once() -> None:
+    rig = Rig()
+    walks = 0
+    pages = rig.store.pages
+
+    def counted() -> AsyncIterator[Sequence[Name]]:
+        nonlocal walks
+        walks += 1
+        return pages()
+
+    rig.store.pages = counted  # type: ignore[method-assign]
+    renames = [{"action": "rename", "target": {"rename": {"from": f"a{n}", "to": f"b{n}"}}} for n in range(50)]
+    await rig.lease(name=Name("a7/below"))
+    await rig.primary(*renames)
+    assert walks == 1
+    assert not await rig.leased(name=Name("a7/below"))
 
 
 # The secondary tells

@@ -188,6 +188,9 @@ class Nobody:
     def refused(self, site: Site, status: int) -> None: ...
     async def take(self, method: str, path: str) -> None: ...
 
+    async def unreadable(self) -> None:
+        raise AssertionError("every request here can be read")
+
 
 @dataclass
 class Senders:

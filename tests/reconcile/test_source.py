@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,25 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes | None, parts
         of(names="file", names_file=file)
     for part in (*parts, str(file)):
         assert part in str(raised.value)
+
+
+async def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "names"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_text, args=("group/one\ngroup/two\n",))
+    writing.start()
+    source = of(names="file", names_file=pipe)
+    writing.join()
+    assert source.total == 2
+    assert await walked(source) == NAMES[:2]
+
+
+def test_a_file_without_names(tmp_path: Path) -> None:
+    """Nothing compared must not look like a site where all is well."""
+    file = tmp_path / "names"
+    file.write_text("# none yet\n\n")
+    with pytest.raises(SourceInvalid, match="has no name in it: write one on each line"):
+        of(names="file", names_file=file)
 
 
 async def test_names_that_were_given() -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.routing.accept import LEASED_MEDIA_TYPES, accepted_media_types, bare_media_type
+from extproc.oci.media_type import LEASED_MEDIA_TYPES, bare_media_type
+from extproc.routing.accept import accepted_media_types
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -9,10 +9,10 @@ import pytest
 from extproc.auth.access import required_access
 from extproc.auth.grant import Access, Grant, Rejection
 from extproc.evidence.model import DigestState, Evidence, Invalidation, Lease, Snapshot, Unavailable
+from extproc.oci.media_type import LEASED_MEDIA_TYPES
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.parse import parse_operation
 from extproc.oci.reference import Digest, Name, Tag
-from extproc.routing.accept import LEASED_MEDIA_TYPES
 from extproc.routing.decision import Credential, Forward, Lookup, Refuse, Route, admit, decide, invalidation_of
 from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason

@@ -26,6 +26,9 @@ class Unseen:
     async def take(self, method: str, path: str) -> None:
         raise AssertionError(f"{method} {path} is no copy of a write")
 
+    async def unreadable(self) -> None:
+        raise AssertionError("every request here can be read")
+
 
 @asynccontextmanager
 async def serving(store: MemoryStore) -> AsyncIterator[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from extproc.routing.accept import LEASED_MEDIA_TYPES
+from extproc.oci.media_type import LEASED_MEDIA_TYPES
 from extproc.routing.message import RequestHead, ResponseHead
 
 INDEX = "application/vnd.oci.image.index.v1+json"
