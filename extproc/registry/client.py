@@ -13,16 +13,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import aiohttp
-from aiolimiter import AsyncLimiter
-
 from extproc.oci.media_type import LEASED_MEDIA_TYPES, bare_media_type
 from extproc.oci.reference import Digest, Name, ReferenceInvalid, Tag
 from extproc.registry.error import BulkUnsupported, NameUnknown, RegistryError
 from extproc.registry.line import Answer, Line, codes_of
 from extproc.registry.manifest import Manifest, ManifestInvalid, parse_manifest
 from extproc.registry.pages import pages
-from extproc.registry.token_source import Scopes, TokenSource
+from extproc.registry.token_source import Scopes
 
 __all__ = ["Manifest", "RegistryClient", "Resolved", "TagDetail"]
 
@@ -60,32 +57,8 @@ class TagDetail:
 class RegistryClient:
     """One registry. Holds no connection of its own: the session is the caller's to close."""
 
-    def __init__(
-        self,
-        base: str,
-        *,
-        session: aiohttp.ClientSession,
-        tokens: TokenSource,
-        limiter: AsyncLimiter,
-        timeout: float,
-        host: str = "",
-        server_name: str = "",
-        site: str = "",
-    ) -> None:
-        """`base`: scheme and authority. `host`: Host header, the URL's when empty; `server_name` likewise.
-
-        `timeout`: seconds for one try of a question, its answer included. `site`: its name in messages.
-        """
-        self._line = Line(
-            base,
-            session=session,
-            tokens=tokens,
-            limiter=limiter,
-            timeout=timeout,
-            host=host,
-            server_name=server_name,
-            site=site,
-        )
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self._no_bulk_until = 0.0
 
     async def resolve(self, name: Name, reference: Tag | Digest) -> Resolved | None:

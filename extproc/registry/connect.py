@@ -16,6 +16,7 @@ from yarl import URL
 from extproc.registry.account import Account
 from extproc.registry.client import RegistryClient
 from extproc.registry.error import RegistryError
+from extproc.registry.line import Line
 from extproc.registry.token_source import Realm, TokenSource
 from extproc.settings import Settings, Site
 
@@ -53,7 +54,7 @@ async def open_registries(
         stack.push_async_callback(tokens.close)
 
         async def client(name: str, site: Site) -> RegistryClient:
-            return RegistryClient(
+            line = Line(
                 site.url,
                 session=await stack.enter_async_context(await _session(site.url, site.ca)),
                 tokens=tokens,
@@ -63,6 +64,7 @@ async def open_registries(
                 server_name=site.server_name,
                 site=name,
             )
+            return RegistryClient(line)
 
         yield Registries(
             await client("primary", settings.sites.primary), await client("secondary", settings.sites.secondary)

@@ -67,7 +67,10 @@ class Line:
         site: str = "",
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`base`: scheme and authority. `timeout` in seconds, for one try. `site` names it in messages."""
+        """`base`: scheme and authority. `host`: Host header, the URL's when empty; `server_name` likewise.
+
+        `timeout`: seconds for one try of a question, its answer included. `site`: its name in messages.
+        """
         self._base = base.rstrip("/")
         self._session = session
         self._tokens = tokens

@@ -109,13 +109,8 @@ async def open_line(url: str, tokens: TokenSource, *, timeout: float = 5.0, **op
 async def open_client(
     url: str, *, realm: str = "", account: Account | None = None, timeout: float = 5.0
 ) -> AsyncIterator[RegistryClient]:
-    async with (
-        open_tokens(realm, account=account) as tokens,
-        aiohttp.ClientSession(auto_decompress=False) as session,
-    ):
-        yield RegistryClient(
-            url, session=session, tokens=tokens, limiter=limited(1000), timeout=timeout, site="primary"
-        )
+    async with open_tokens(realm, account=account) as tokens, open_line(url, tokens, timeout=timeout) as line:
+        yield RegistryClient(line)
 
 
 class Pauses:
