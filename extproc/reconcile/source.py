@@ -50,7 +50,7 @@ def source_of(settings: Reconcile, primary: Site, store: Store) -> Source:
 def given(names: Sequence[Name]) -> Source:
     """A few names that somebody asked for."""
 
-    return Source("names given", lambda: _each(names), len(names), complete=False)
+    return Source("the command line", lambda: _each(names), len(names), complete=False)
 
 
 def from_file(file: Path) -> Source:

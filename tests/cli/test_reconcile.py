@@ -125,7 +125,7 @@ def test_names_that_cannot_be_read(run: Run, sited: Path) -> None:
     ran = run("reconcile", "-c", sited, "group/one", "group/two", "-o", "json")
     assert ran.code == 1
     found = json.loads(ran.out)
-    assert (found["names"], found["errors"], found["source"]) == (2, 2, "names given")
+    assert (found["names"], found["errors"], found["source"]) == (2, 2, "the command line")
     assert "cannot be reached" in found["error_examples"][0]
     assert in_store(sited, "reconcile") is None
 

@@ -118,7 +118,7 @@ async def test_a_summary_that_cannot_be_read_is_none(text: str | None) -> None:
 
 
 async def test_a_run_over_single_names_keeps_nothing() -> None:
-    checkpoint = Checkpoint.unsaved("names given", "a test", NOW)
+    checkpoint = Checkpoint.unsaved("the command line", "a test", NOW)
     checkpoint.add(Name("group/app"), ONE)
     await checkpoint.save()
     assert (await checkpoint.finish(NOW)).names == 1

@@ -205,7 +205,7 @@ async def test_single_names_leave_the_notes_of_the_site_alone() -> None:
     last = await site.run()
     await site.interrupted(after=10)
     summary = await site.run(given(NAMES[:2]))
-    assert (summary.names, summary.source) == (2, "names given")
+    assert (summary.names, summary.source) == (2, "the command line")
     assert await finished(site.store) == last
     head = await running(site.store)
     assert head is not None
