@@ -34,7 +34,7 @@ def test_plain_lines_every_few_seconds(clock: Clock) -> None:
         lines.tags(50)
         lines.name_done(Counts(names=number, errors=number // 10))
     assert stream.getvalue().splitlines() == [
-        "reconcile: names from names given",
+        "reconcile: names from the command line",
         "reconcile: 4 of 100 names, 250 tags, 50 tags/s, about 2 min left",
         "reconcile: 9 of 100 names, 500 tags, 50 tags/s, about 2 min left",
     ]
@@ -47,7 +47,7 @@ def test_a_continued_run_says_so_and_counts_from_there(clock: Clock) -> None:
     clock.now += 10
     lines.name_done(Counts(names=41, errors=2))
     assert stream.getvalue().splitlines() == [
-        "reconcile: names from names given, continuing after 40 names of an interrupted run",
+        "reconcile: names from the command line, continuing after 40 names of an interrupted run",
         "reconcile: 41 of 100 names, 0 tags, 0 tags/s, 2 names with errors, about 10 min left",
     ]
 
