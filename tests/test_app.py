@@ -1,195 +1,52 @@
-"""The parts as they are built from the settings, and `serve` with memory:// as a process of its own."""
+"""`serve` with memory:// as a process of its own, and how it cannot."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from extproc import settings
 from extproc.app import stop_requested, worker_address
-from extproc.auth.grant import Grant
-from extproc.build import build_policy, build_store, build_verifier
-from extproc.evidence.memory import MemoryStore
-from extproc.evidence.model import Invalidation
-from extproc.evidence.redis import RedisStore
-from extproc.evidence.store import StoreUnavailable
-from extproc.oci.reference import Name
-from extproc.parts import open_parts
-from extproc.routing.policy import Policy
-from extproc.settings import Settings
 from extproc.transport.grpcio import METHOD
-from tests.auth import issuer
 from tests.support.heads import EVERY_TYPE
+from tests.support.loaded import loaded
 from tests.support.messages import Reply, request_head
 from tests.support.ports import free_port
-from tests.support.program import SITES, Program, alive, eventually
+from tests.support.program import Program, alive, eventually
 
 HEAD = request_head("GET", "/v2/g/app/manifests/latest", ("accept", EVERY_TYPE[0]))
 
 
-def loaded(folder: Path, text: str = "") -> Settings:
-    file = folder / "geo.toml"
-    file.write_text(text if "auth" in text else 'auth.mode = "passthrough"\n' + text)
-    with file.open("a") as stream:
-        stream.write("\n" + SITES)
-    return Settings.load(file)
+@pytest.mark.parametrize(
+    ("text", "number", "address"),
+    [
+        pytest.param('server.socket_dir = "/run/x"', 0, "unix:/run/x/worker-0.sock", id="first socket"),
+        pytest.param('server.socket_dir = "/run/x"', 7, "unix:/run/x/worker-7.sock", id="another"),
+        pytest.param('server.address = "127.0.0.1:9000"', 0, "127.0.0.1:9000", id="first port"),
+        pytest.param('server.address = "127.0.0.1:9000"', 3, "127.0.0.1:9003", id="another port"),
+        pytest.param('server.address = "[::1]:9000"', 1, "[::1]:9001", id="IPv6"),
+    ],
+)
+def test_worker_address(tmp_path: Path, text: str, number: int, address: str) -> None:
+    assert worker_address(loaded(tmp_path, text), number) == address
 
 
-class TestBuild:
-    @pytest.mark.parametrize(
-        ("text", "number", "address"),
-        [
-            pytest.param('server.socket_dir = "/run/x"', 0, "unix:/run/x/worker-0.sock", id="first socket"),
-            pytest.param('server.socket_dir = "/run/x"', 7, "unix:/run/x/worker-7.sock", id="another"),
-            pytest.param('server.address = "127.0.0.1:9000"', 0, "127.0.0.1:9000", id="first port"),
-            pytest.param('server.address = "127.0.0.1:9000"', 3, "127.0.0.1:9003", id="another port"),
-            pytest.param('server.address = "[::1]:9000"', 1, "[::1]:9001", id="IPv6"),
-        ],
-    )
-    def test_worker_address(self, tmp_path: Path, text: str, number: int, address: str) -> None:
-        assert worker_address(loaded(tmp_path, text), number) == address
-
-    def test_policy_takes_every_setting(self, tmp_path: Path) -> None:
-        text = (
-            'policy = {max_staleness = 1, unknown_digests = "primary", present_recheck = 2, write_timeout = 3, '
-            "absent_ttl = 4}"
-        )
-        policy = build_policy(loaded(tmp_path, text))
-        assert policy == Policy(max_staleness=1, unknown_digests_local=False, present_recheck=2, write_timeout=3)
-        assert all(getattr(policy, field.name) != field.default for field in fields(Policy))
-
-    def test_policy_defaults_agree(self) -> None:
-        assert Policy() == Policy(
-            max_staleness=settings.Policy().max_staleness,
-            present_recheck=settings.Policy().present_recheck,
-            write_timeout=settings.Policy().write_timeout,
-        )
-
-    async def test_stores(self, tmp_path: Path) -> None:
-        memory = build_store(loaded(tmp_path, "store.name_ttl = 5"))
-        assert isinstance(memory, MemoryStore)
-        assert memory._name_ttl == 5_000_000
-        redis = build_store(loaded(tmp_path, 'store.url = "redis://127.0.0.1:1"'))
-        assert isinstance(redis, RedisStore)
-        await redis.close()
-
-    def test_verifier(self, tmp_path: Path) -> None:
-        assert build_verifier(loaded(tmp_path)) is None
-        issuer.written(tmp_path / "k.pem", issuer.public_pem("rsa"))
-        text = 'auth = {realm = "https://i/", keys = ["k.pem"], issuer = "me", service = "it", leeway = 1}'
-        verifier = build_verifier(loaded(tmp_path, text))
-        assert verifier is not None
-        kid = issuer.verification_key("rsa").ids()[0]
-        token = issuer.token(issuer.claims(iss="me", aud="it"), kid=kid)
-        assert isinstance(verifier.verify((f"Bearer {token}",), issuer.NOW), Grant)
-        assert not isinstance(verifier.verify((f"Bearer {token}",), issuer.NOW + 302), Grant)
-
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    async def test_stop_requested(self, number: signal.Signals) -> None:
-        stop = stop_requested()
-        try:
-            assert not stop.is_set()
-            os.kill(os.getpid(), number)
-            await asyncio.wait_for(stop.wait(), 10)
-        finally:
-            for each in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().remove_signal_handler(each)
-
-
-class TestParts:
-    async def test_leases_from_before_are_void_first(self, tmp_path: Path) -> None:
-        async with open_parts(loaded(tmp_path)) as parts:
-            assert parts.backlog.blocks(Name("a/b"))
-            while parts.backlog.pending:  # noqa: ASYNC110 - a state, not an event
-                await asyncio.sleep(0)
-            assert not parts.backlog.blocks(Name("a/b"))
-            assert parts.store_word() == "ok"
-
-    async def test_stopping_gives_the_store_what_it_has_not_taken(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        """The loop that retries is held up here, so that only the stop can have done it."""
-        async with open_parts(loaded(tmp_path)) as parts:
-            backlog = parts.backlog
-            while backlog.pending:  # noqa: ASYNC110 - a state, not an event
-                await asyncio.sleep(0)
-            tried: list[str] = []
-
-            async def taken_the_second_time() -> None:
-                tried.append("void")
-                if len(tried) == 1:
-                    raise StoreUnavailable("busy")
-
-            backlog._store.void_leases = taken_the_second_time  # type: ignore[method-assign]
-            await backlog.void_leases()
-            before = backlog.pending
-        assert (before, backlog.pending, tried) == (1, 0, ["void", "void"])
-        assert "never took" not in capsys.readouterr().err
-
-    async def test_what_is_lost_with_us_is_said(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("extproc.parts._LAST_TRIES", 0.01)
-        async with open_parts(loaded(tmp_path, f'store.url = "redis://127.0.0.1:{free_port()}"')) as parts:
-            await parts.backlog.begin_write(Name("a/b"), "m", Invalidation(), 1.0)
-        lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-        (line,) = [line for line in lines if line["event"].startswith("stopped with invalidations")]
-        # The void of the start, and the write.
-        assert (line["level"], line["count"]) == ("error", 2)
-        assert "start this one again" in line["event"]
-
-    async def test_a_start_that_failed_has_nothing_to_lose(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        with pytest.raises(ZeroDivisionError):
-            async with open_parts(loaded(tmp_path, f'store.url = "redis://127.0.0.1:{free_port()}"')):
-                raise ZeroDivisionError
-        assert "never took" not in capsys.readouterr().err
-
-    async def test_an_unseen_write_outlives_the_longest_write(self, tmp_path: Path) -> None:
-        async with open_parts(loaded(tmp_path, "policy.write_timeout = 7")) as parts:
-            seen: list[float] = []
-
-            async def begin_write(name: Name, mark: str, what: Invalidation, ttl: float) -> bool:
-                seen.append(ttl)
-                return True
-
-            parts.backlog.begin_write = begin_write  # type: ignore[method-assign]
-            await parts.unseen_writes().take("PUT", "/v2/a/b/manifests/latest")
-            assert seen == [12.0]
-
-    async def test_a_store_that_is_away_is_degraded_and_logged_once(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("extproc.parts._LAST_TRIES", 0.01)
-        text = f'store.url = "redis://user:hunter2@127.0.0.1:{free_port()}/0"\nstore.breaker_failures = 2'
-        async with open_parts(loaded(tmp_path, text)) as parts:
-            watching = asyncio.create_task(parts.watch_store())
-            async with asyncio.timeout(10):
-                while parts.store_word() == "ok":  # noqa: ASYNC110 - a state, not an event
-                    await asyncio.sleep(0.01)
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-            assert parts.backlog.blocks(Name("a/b"))
-        out, err = capsys.readouterr()
-        assert out == ""
-        line, last = err.splitlines()
-        assert "stopped with invalidations" in last
-        assert "hunter2" not in last
-        assert "store unavailable" in line
-        assert f"redis://127.0.0.1:{parts.settings.store.url.rpartition(':')[2]}" in line
-        assert "correct the store table" in line
-        assert "hunter2" not in line
-        assert "user" not in line
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_stop_requested(number: signal.Signals) -> None:
+    stop = stop_requested()
+    try:
+        assert not stop.is_set()
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(stop.wait(), 10)
+    finally:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(each)
 
 
 async def reason(address: str) -> str:

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from extproc.admin.line import line
-from extproc.admin.listener import Listener
+from extproc.admin.listener import Limits, Listener
 from extproc.settings import Endpoint
 
 
@@ -50,8 +50,7 @@ class AdminError(Exception):
 Page = Callable[[web.BaseRequest], Awaitable[web.Response]]
 """Answers the requests to one path, except PUT and DELETE."""
 
-_LARGEST_HEAD: Final = 64 * 1024
-"""Bytes of one line or field: more than Envoy lets through in all (60 KiB)."""
+_LIMITS: Final = Limits()
 
 
 class AdminServer:
@@ -63,26 +62,23 @@ class AdminServer:
         health: Callable[[], Health],
         unseen: UnseenSink,
         pages: Mapping[str, Page] | None = None,
+        limits: Limits = _LIMITS,
     ) -> None:
         """`pages` by their exact path; one whose path ends with a slash has all paths below it, too."""
         self._address = address
         self._health = health
         self._unseen = unseen
         self._pages = dict(pages or {})
+        self._limits = limits
         self._runner: web.ServerRunner | None = None
-        self._telling: set[asyncio.Task[None]] = set()
+        self._untold = False
+        """A request could not be read, and the sink has not begun to hear of it."""
+        self._telling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen. Raises AdminError."""
-        # A copy that is refused for its size would be a write that nobody saw. Nobody's body is inflated.
-        server = Listener(
-            self._answer,
-            self._unreadable,
-            access_log=None,
-            max_line_size=_LARGEST_HEAD,
-            max_field_size=_LARGEST_HEAD,
-            auto_decompress=False,
-        )
+        # Nobody's body is inflated.
+        server = Listener(self._answer, self._unreadable, self._limits, access_log=None, auto_decompress=False)
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
         try:
@@ -99,9 +95,15 @@ class AdminServer:
             await self._runner.cleanup()
 
     def _unreadable(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._unseen.unreadable())
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        self._untold = True
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.get_running_loop().create_task(self._tell())
+
+    async def _tell(self) -> None:
+        """One after another: what begins after several of them is for all of them."""
+        while self._untold:
+            self._untold = False
+            await self._unseen.unreadable()
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         match request.method, request.raw_path.partition("?")[0]:

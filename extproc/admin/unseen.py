@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final, Protocol
-from uuid import uuid4
 
+from extproc.evidence.mark import unseen_mark
 from extproc.evidence.model import Invalidation
 from extproc.oci.operation import Kind
 from extproc.oci.parse import parse_operation
@@ -46,7 +46,7 @@ class UnseenWrites:
         operation = parse_operation(method, path)
         what = invalidation_of(operation)
         if what is not None and operation.name is not None:
-            await self._invalidations.begin_write(operation.name, uuid4().hex, what, self._mark_ttl)
+            await self._invalidations.begin_write(operation.name, unseen_mark(), what, self._mark_ttl)
         elif operation.kind not in _HARMLESS:
             # The edge refuses writes it cannot read, so this is a route that grew ahead of us: trust nothing.
             await self._invalidations.void_leases()

@@ -17,7 +17,6 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Final
 
 from extproc.evidence.model import Invalidation
@@ -63,7 +62,6 @@ class Backlog:
         self._writes: OrderedDict[tuple[Name, str], _Pending] = OrderedDict()
         self._blocked: dict[Name, int] = {}
         """How many writes are pending under each name."""
-        self._unseen = count()
         self._voids_wished = int(start_voided)
         self._voids_taken = 0
         if start_voided:
@@ -89,12 +87,6 @@ class Backlog:
     async def end_write(self, name: Name, mark: str, what: Invalidation) -> None:
         """Operation 3, likewise; it replaces a begin of the same mark that is still pending."""
         await self._wish((name, mark), lambda: self._store.end_write(name, mark, what))
-
-    async def primary_changed(self, name: Name, what: Invalidation) -> None:
-        """Operation 2 without a mark, for a write that no processor saw."""
-        # A space is in no mark of a write, so the key is nobody else's.
-        key = (name, f"unseen {next(self._unseen)}")
-        await self._wish(key, lambda: self._store.primary_changed(name, what))
 
     async def void_leases(self) -> None:
         """Site-wide; everything is blocked until the store took it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,10 +19,13 @@ import structlog
 from extproc.admin.notifications import NotificationEndpoint
 from extproc.admin.server import AdminServer, Health
 from extproc.evidence.store import StoreUnavailable
+from extproc.notification.envelope import parse_envelope
 from extproc.notification.event import Action, Event, Site
 from extproc.notification.secret import Secret
 from extproc.settings import Endpoint
+from extproc.telemetry.seldom import Seldom
 from tests.notification.envelopes import D1, V1, V2, captured, envelope, event
+from tests.support.clock import Clock
 from tests.support.ports import free_port
 
 SECRET = "s3cret-s3cret"
@@ -45,6 +49,7 @@ class Told:
     statuses: Counter[tuple[Site, int]] = field(default_factory=Counter)
     copies: list[tuple[str, str]] = field(default_factory=list)
     port: int = field(default_factory=free_port)
+    clock: Clock = field(default_factory=Clock)
 
     async def take(self, site: Site, events: Sequence[Event]) -> None:
         self.under_way += 1
@@ -72,7 +77,12 @@ class Told:
                 raise AssertionError("every request here can be read")
 
         endpoint = NotificationEndpoint(
-            self, secret=self.secret, max_body=self.max_body, refusals=self, body_within=self.body_within
+            self,
+            secret=self.secret,
+            max_body=self.max_body,
+            refusals=self,
+            body_within=self.body_within,
+            seldom=Seldom(5.0, self.clock),
         )
         server = AdminServer(
             Endpoint(host="127.0.0.1", port=self.port),
@@ -251,6 +261,45 @@ async def test_a_refusal_is_one_line_without_the_body_and_the_secret() -> None:
         ("notification refused", "primary", 401),
     ]
     assert not any(word in str(lines) for word in ("eyJ-a-token", SECRET, "wrong-secret"))
+
+
+async def test_of_refusals_of_one_kind_there_is_one_line_in_a_while() -> None:
+    told = Told()
+    with structlog.testing.capture_logs() as lines:
+        async with told.serving() as session:
+            for _ in range(3):
+                await post(session, Authorization="wrong")
+            for body in (b"[]", b"{"):
+                await post(session, body)
+            await post(session, Authorization="wrong", site="secondary")
+            told.clock.advance(5.0)
+            await post(session, Authorization="wrong")
+            await post(session, b"[]")
+    assert [(line["site"], line["status"], line["left_out"]) for line in lines] == [
+        ("primary", 401, 0),
+        ("primary", 400, 0),
+        ("secondary", 401, 0),
+        ("primary", 401, 2),
+        ("primary", 400, 1),
+    ]
+    assert told.statuses == {(Site.PRIMARY, 401): 4, (Site.PRIMARY, 400): 3, (Site.SECONDARY, 401): 1}
+
+
+async def test_what_takes_long_to_read_is_read_beside_the_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside: list[bool] = []
+
+    def parse(body: bytes) -> Sequence[Event]:
+        beside.append(threading.current_thread() is not threading.main_thread())
+        return parse_envelope(body)
+
+    monkeypatch.setattr("extproc.admin.notifications.parse_envelope", parse)
+    told = Told(max_body=1 << 20)
+    async with told.serving() as session:
+        for size in (0, 500_000):
+            assert await post(session, BODY.ljust(size)) == (200, {"taken": 2})
+        status, answer = await post(session, b"[]".ljust(500_000))
+    assert (status, answer) == (400, {"error": "the body has no list `events`"})
+    assert beside == [False, True, True]
 
 
 # How much, how slowly, how many

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, suppress
 
 from extproc.evidence.backlog import Backlog
 from extproc.evidence.memory import MemoryStore
-from extproc.evidence.model import Changed, DigestState, Invalidation
+from extproc.evidence.model import DigestState, Invalidation
 from extproc.evidence.store import StoreUnavailable
-from extproc.oci.reference import Digest, Name
+from extproc.oci.reference import Name
 from tests.evidence.subject import D1, NAME, OTHER, TAG
 
 WHAT = Invalidation(tag=TAG)
@@ -41,10 +41,6 @@ class Flaky(MemoryStore):
     async def end_write(self, name: Name, mark: str, what: Invalidation) -> None:
         await self._pass(f"end {name} {mark}", name)
         await super().end_write(name, mark, what)
-
-    async def primary_changed(self, name: Name, what: Invalidation, *, pushed: Digest | None = None) -> Changed:
-        await self._pass(f"changed {name}", name)
-        return await super().primary_changed(name, what, pushed=pushed)
 
     async def void_leases(self) -> None:
         await self._pass("void", None)
@@ -98,9 +94,8 @@ async def test_a_store_that_takes_it_leaves_nothing_pending() -> None:
     rig = Rig()
     await rig.backlog.begin_write(NAME, "m", WHAT, 60.0)
     await rig.backlog.end_write(NAME, "m", WHAT)
-    await rig.backlog.primary_changed(NAME, WHAT)
     await rig.backlog.void_leases()
-    assert rig.store.took == ["begin group/app m", "end group/app m", "changed group/app", "void"]
+    assert rig.store.took == ["begin group/app m", "end group/app m", "void"]
     assert not rig.backlog.blocks(NAME)
     assert rig.backlog.pending == 0
 
@@ -201,18 +196,6 @@ async def test_two_writes_of_a_name_block_it_until_both_are_taken() -> None:
     assert rig.backlog.blocks(NAME)
     await rig.backlog.end_write(NAME, "two", WHAT)
     assert not rig.backlog.blocks(NAME)
-
-
-async def test_unseen_writes_do_not_replace_each_other() -> None:
-    rig = Rig()
-    rig.store.up = False
-    await rig.backlog.primary_changed(NAME, WHAT)
-    await rig.backlog.primary_changed(NAME, WHAT)
-    assert rig.backlog.pending == 2
-    rig.store.up = True
-    async with rig.running():
-        await rig.drained()
-    assert len(rig.store.took) == 2
 
 
 async def test_retries_are_in_order() -> None:

@@ -50,3 +50,10 @@ def test_what_does_not_go_together(given: dict[str, str], message: str) -> None:
 def test_what_does(given: dict[str, str]) -> None:
     store = Store.model_validate(given)
     assert store.where.hosts
+
+
+@pytest.mark.parametrize("prefix", ["geo:b", "geo:", ":", "g*", "g?", "g[a]", "g\\", "{g}", "g b", ""])
+def test_no_prefix_is_within_the_keys_of_another(prefix: str) -> None:
+    """A user's keys are the pattern `~<prefix>:*`."""
+    with pytest.raises(ValidationError, match="prefix"):
+        Store(prefix=prefix)
