@@ -14,7 +14,7 @@ from extproc.oci.media_type import LEASED_MEDIA_TYPES
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.parse import parse_operation
 from extproc.oci.reference import Digest, Name, ReferenceInvalid, Tag
-from extproc.routing.decision import Credential, Forward, Lookup, Refuse, admit, resolve
+from extproc.routing.decision import Credential, Forward, Lookup, Refuse, admit, content_kind, resolve
 from extproc.routing.policy import Policy
 
 _HOST: Final = re.compile(r"[^/]*[.:][^/]*|localhost")
@@ -102,7 +102,7 @@ async def explain(
     return Explanation(
         operation=_operation(operation),
         grant=_grant(credential, assumed),
-        evidence=None if evidence is None else _evidence(evidence),
+        evidence=None if evidence is None else _evidence(operation, evidence),
         decision=_decision(decision),
         reason=decision.reason.value,
         words=[*_words(operation, credential, assumed, evidence, decision), *_hints(operation, path)],
@@ -137,13 +137,13 @@ def _grant(credential: Credential, assumed: bool) -> dict[str, Any]:
     return {"status": status, "access": sorted(_scope(access) for access in credential.access)}
 
 
-def _evidence(evidence: Evidence | Unavailable) -> dict[str, Any]:
+def _evidence(operation: Operation, evidence: Evidence | Unavailable) -> dict[str, Any]:
     if isinstance(evidence, Unavailable):
         return {"available": False, "detail": evidence.detail}
     return {
         "available": True,
         "lease": None if evidence.lease is None else asdict(evidence.lease),
-        "digest": evidence.digest.value,
+        "digest": evidence.state_as(content_kind(operation)).value,
         "confirmed": evidence.confirmed,
         "write_under_way": evidence.marked,
     }
@@ -177,8 +177,8 @@ def _words(
             lines.append("evidence   not needed")
         case Unavailable(detail=detail):
             lines.append(f"evidence   unavailable: {detail}")
-        case Evidence(lease=lease, digest=digest, marked=marked):
-            known = f"digest {digest.value}"
+        case Evidence(lease=lease, marked=marked):
+            known = f"digest {evidence.state_as(content_kind(operation)).value}"
             if lease is not None:
                 known = f"primary said {lease.digest} {lease.age:.1f} s ago; {known}"
             elif isinstance(operation.reference, Tag):

@@ -10,7 +10,7 @@ import pytest
 from extproc.auth.grant import Access, Grant, Rejection
 from extproc.evidence.backlog import Backlog
 from extproc.evidence.memory import MemoryStore
-from extproc.evidence.model import DigestState, Evidence, Invalidation, Observation
+from extproc.evidence.model import ContentKind, DigestState, Evidence, Invalidation, Observation
 from extproc.evidence.store import StoreUnavailable
 from extproc.explain import Explanation, ReferenceInvalid, explain, request_of_reference
 from extproc.oci.reference import Digest, Name, Tag
@@ -238,3 +238,14 @@ def test_reference(text: str, path: str) -> None:
 def test_not_a_reference(text: str) -> None:
     with pytest.raises(ReferenceInvalid):
         request_of_reference(text)
+
+
+async def test_a_digest_that_is_deleted_as_what_is_asked_for_is_said_to_be() -> None:
+    site = Site()
+    await site.warm()
+    # Deleted as a manifest, it is served as a blob still.
+    await site.learn(Observation(OTHER, secondary=DigestState.PRESENT, primary_has=True, kind=ContentKind.BLOB))
+    for kind, reason, state in (("manifests", "digest-deleted", "deleted"), ("blobs", "digest-present", "present")):
+        found = await site.explain("GET", f"/v2/g/app/{kind}/{OTHER}", PULL)
+        assert (found.reason, found.evidence and found.evidence["digest"]) == (reason, state)
+        assert f"evidence   digest {state}" in found.words

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from extproc.evidence.breaker import Breaker, State
 from extproc.evidence.model import Arrived, Changed, Evidence, Invalidation, Observation, Record, Snapshot
-from extproc.evidence.store import LONGEST_STEP, Store, StoreUnavailable
+from extproc.evidence.store import LONGEST_STEP, Store, StoreUnavailable, names_in
 from extproc.oci.reference import Digest, Name, Tag
 
 T = TypeVar("T")
@@ -132,10 +132,8 @@ class GuardedStore:
     async def inspect(self, name: Name) -> Record:
         return await self._guard(lambda: self._store.inspect(name))
 
-    async def names(self) -> AsyncIterator[Name]:
-        async for page in self.pages():
-            for name in page:
-                yield name
+    def names(self) -> AsyncIterator[Name]:
+        return names_in(self.pages())
 
     async def pages(self) -> AsyncIterator[Sequence[Name]]:
         """Each page within the budget, however long the caller takes for it."""

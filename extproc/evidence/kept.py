@@ -10,6 +10,7 @@ from typing import Final
 
 from extproc.evidence.model import (
     Arrived,
+    ContentKind,
     DigestState,
     Invalidation,
     Known,
@@ -60,6 +61,8 @@ class Kept:
     """When each expires."""
     leases: OrderedDict[Tag, _Lease] = field(default_factory=OrderedDict)
     tombstones: set[Digest] = field(default_factory=set)
+    half_lifted: dict[Digest, ContentKind] = field(default_factory=dict)
+    """Of tombstones that the primary's answer lifted for one kind: what is still deleted."""
     seen: OrderedDict[Digest, _Seen] = field(default_factory=OrderedDict)
     awaited: OrderedDict[Digest, int] = field(default_factory=OrderedDict)
     """When each was told to be pushed. No rule but of awaiting reads it."""
@@ -72,9 +75,16 @@ class Kept:
         while self.leases and next(iter(self.leases.values())).sent_at < before:
             self.leases.popitem(last=False)
         while self.seen and next(iter(self.seen.values())).at < before:
-            self.seen.popitem(last=False)
+            digest, _ = self.seen.popitem(last=False)
+            if self.dropped:
+                # Deleted as both again.
+                self.half_lifted.pop(digest, None)
         while self.awaited and next(iter(self.awaited.values())) < before:
             self.awaited.popitem(last=False)
+
+    def mark(self, mark: str, expiry: int) -> None:
+        """Set again, it has the later end."""
+        self.marks[mark] = max(expiry, self.marks.get(mark, expiry))
 
     def forget_marks(self, now: int) -> None:
         for mark in [mark for mark, expiry in self.marks.items() if expiry <= now]:
@@ -94,21 +104,21 @@ class Kept:
     def known(self, digest: Digest, now: int) -> Known:
         if self._deleted(digest):
             return Known(DigestState.DELETED)
-        seen = self.seen.get(digest)
+        seen, deleted_as = self.seen.get(digest), self.half_lifted.get(digest)
         if seen is not None and seen.state is DigestState.PRESENT:
-            return Known(DigestState.PRESENT, (now - seen.at) / 1e6)
+            return Known(DigestState.PRESENT, (now - seen.at) / 1e6, deleted_as)
         if seen is not None and seen.state is DigestState.ABSENT and seen.at > now:
-            return Known(DigestState.ABSENT)
-        return Known(DigestState.UNKNOWN)
+            return Known(DigestState.ABSENT, deleted_as=deleted_as)
+        return Known(DigestState.UNKNOWN, deleted_as=deleted_as)
 
     def record(self, name: Name, generation: bytes, now: int, name_ttl: int) -> Record:
         leases = {tag: self.lease(tag, generation, now, name_ttl) for tag in self.leases}
-        digests = {digest: self.known(digest, now) for digest in (*self.seen, *self.tombstones)}
+        digests = {digest: self.known(digest, now) for digest in (*self.seen, *self.tombstones, *self.half_lifted)}
         return Record(
             name,
             dropped=self.dropped,
             leases={tag: lease for tag, lease in leases.items() if lease is not None},
-            digests={digest: known for digest, known in digests.items() if known.state is not DigestState.UNKNOWN},
+            digests={digest: known for digest, known in digests.items() if known != Known(DigestState.UNKNOWN)},
             marks=tuple(sorted((expiry - now) / 1e6 for expiry in self.marks.values() if expiry > now)),
             awaited={digest: (now - at) / 1e6 for digest, at in self.awaited.items()},
             lag=None if self.lag is None else self.lag / 1e6,
@@ -123,6 +133,7 @@ class Kept:
         if what.tombstone is not None:
             self.seen.pop(what.tombstone, None)
             self.awaited.pop(what.tombstone, None)
+            self.half_lifted.pop(what.tombstone, None)
             self.tombstones.add(what.tombstone)
 
     def moves(self, tag: Tag, digest: Digest, now: int, settles: int) -> None:
@@ -146,16 +157,24 @@ class Kept:
     def learn(self, snapshot: Snapshot, seen: Observation, now: int, absent_ttl: int) -> None:
         """Of an exchange that began under this epoch."""
         digest = seen.digest
-        if seen.primary_has and self._deleted(digest):
-            self.tombstones.discard(digest)
-            if self.dropped:
-                self._see(digest, DigestState.UNKNOWN, now)
+        if seen.primary_has:
+            self._lift(digest, seen.kind, now)
         if seen.secondary is DigestState.PRESENT:
             self.present(digest, now)
         elif seen.secondary is DigestState.ABSENT and not self._deleted(digest):
             self._see(digest, DigestState.ABSENT, now + absent_ttl)
         if seen.tag is not None and snapshot.generation:
             self._lease(seen.tag, _Lease(digest, seen.media_type, snapshot.at, snapshot.generation), now)
+
+    def _lift(self, digest: Digest, kind: ContentKind, now: int) -> None:
+        """The primary served it as this kind."""
+        if self._deleted(digest):
+            self.tombstones.discard(digest)
+            self.half_lifted[digest] = kind.other
+            if self.dropped:
+                self._see(digest, DigestState.UNKNOWN, now)
+        elif self.half_lifted.get(digest) is kind:
+            del self.half_lifted[digest]
 
     def _lease(self, tag: Tag, lease: _Lease, now: int) -> None:
         if lease.sent_at + _LONGEST_EXCHANGE <= now or self._moves_elsewhere(tag, lease.digest, lease.sent_at):
@@ -189,6 +208,7 @@ class Kept:
         return True
 
     def _deleted(self, digest: Digest) -> bool:
+        """As a manifest and as a blob."""
         return digest in self.tombstones or (self.dropped and digest not in self.seen)
 
     def _see(self, digest: Digest, state: DigestState, at: int) -> None:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from extproc.evidence.kept import Kept, micros, token
+from extproc.evidence.mark import kept_as
 from extproc.evidence.model import (
     Arrived,
     Changed,
@@ -21,7 +22,7 @@ from extproc.evidence.model import (
     Record,
     Snapshot,
 )
-from extproc.evidence.store import PUSH_SETTLES
+from extproc.evidence.store import PUSH_SETTLES, names_in
 from extproc.oci.reference import Digest, Name, Tag
 
 
@@ -57,22 +58,22 @@ class MemoryStore:
         marked = kept.marked(now)
         if isinstance(reference, Digest):
             known = kept.known(reference, now)
-            return Evidence(snapshot, marked, None, known.state, known.confirmed)
+            return Evidence(snapshot, marked, None, known.state, known.confirmed, known.deleted_as)
         held = kept.lease(reference, self._generation, now, self._name_ttl)
         known = Known(DigestState.UNKNOWN) if held is None else kept.known(held.digest, now)
-        return Evidence(snapshot, marked, held, known.state, known.confirmed)
+        return Evidence(snapshot, marked, held, known.state, known.confirmed, known.deleted_as)
 
     async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:
         now = self._now()
         kept = self._kept(name, now)
-        kept.marks[mark] = now + micros(ttl)
+        kept.mark(kept_as(mark), now + micros(ttl))
         kept.invalidate(what)
         self._touch(name, kept, now)
 
     async def end_write(self, name: Name, mark: str, what: Invalidation) -> None:
         now = self._now()
         kept = self._kept(name, now)
-        kept.marks.pop(mark, None)
+        kept.marks.pop(kept_as(mark), None)
         kept.invalidate(what)
         self._touch(name, kept, now)
 
@@ -128,10 +129,8 @@ class MemoryStore:
         now = self._now()
         return self._kept(name, now).record(name, self._generation, now, self._name_ttl)
 
-    async def names(self) -> AsyncIterator[Name]:
-        async for page in self.pages():
-            for name in page:
-                yield name
+    def names(self) -> AsyncIterator[Name]:
+        return names_in(self.pages())
 
     async def pages(self) -> AsyncIterator[Sequence[Name]]:
         now = self._now()
@@ -186,5 +185,5 @@ class MemoryStore:
         self._names[name] = kept
         kept.forget_marks(now)
         self._idle.pop(name, None)
-        if not kept.tombstones and not kept.dropped:
+        if not kept.tombstones and not kept.half_lifted and not kept.dropped:
             self._idle[name] = max(now + self._name_ttl, *kept.marks.values(), now)

@@ -12,6 +12,17 @@ from enum import Enum
 from extproc.oci.reference import Digest, Name, Tag
 
 
+class ContentKind(Enum):
+    """What a digest is read as. One digest may be both under one name: a manifest that was also pushed as a blob."""
+
+    MANIFEST = "manifest"
+    BLOB = "blob"
+
+    @property
+    def other(self) -> ContentKind:
+        return ContentKind.BLOB if self is ContentKind.MANIFEST else ContentKind.MANIFEST
+
+
 class DigestState(Enum):
     """What is known of one digest under one name."""
 
@@ -21,7 +32,7 @@ class DigestState(Enum):
     ABSENT = "absent"
     """The secondary did not serve it, seconds ago."""
     DELETED = "deleted"
-    """Tombstone: deleted on the primary; only the primary's own 200 lifts it."""
+    """Tombstone: deleted on the primary; only the primary's own 200 lifts it, for the kind that it served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +66,16 @@ class Evidence:
     lease: Lease | None
     """For a tag; None when there is none or it is void. Its age is the reader's to judge."""
     digest: DigestState
-    """Of the digest asked for, or of the lease's digest; UNKNOWN where there is neither."""
+    """Of the digest asked for, or of the lease's digest; UNKNOWN where there is neither. `state_as` tells whether it
+    counts for a read."""
     confirmed: float | None = None
     """For PRESENT: seconds since the secondary was last seen to serve it."""
+    deleted_as: ContentKind | None = None
+    """The digest is still deleted as this alone: the primary served it as the other since."""
+
+    def state_as(self, kind: ContentKind) -> DigestState:
+        """Of the digest, read as this kind. A lease's is a manifest."""
+        return DigestState.DELETED if kind is self.deleted_as else self.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +93,7 @@ class Invalidation:
     """Its lease is dropped."""
     all_leases: bool = False
     tombstone: Digest | None = None
+    """Deleted as a manifest and as a blob."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +108,9 @@ class Observation:
     secondary: DigestState = DigestState.UNKNOWN
     """PRESENT or ABSENT when the secondary was asked."""
     primary_has: bool = False
-    """The primary served it: a tombstone is lifted."""
+    """The primary served it: a tombstone is lifted, for `kind`."""
+    kind: ContentKind = ContentKind.MANIFEST
+    """What it was asked for as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +137,12 @@ class Known:
     state: DigestState
     confirmed: float | None = None
     """For PRESENT: seconds since the secondary was last seen to have it."""
+    deleted_as: ContentKind | None = None
+    """Still deleted as this alone; `state` is of the other."""
+
+    def state_as(self, kind: ContentKind) -> DigestState:
+        """Of the digest as this kind."""
+        return DigestState.DELETED if kind is self.deleted_as else self.state
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +155,7 @@ class Record:
     leases: Mapping[Tag, Lease] = field(default_factory=dict)
     """Those that hold, whatever their age; void ones are left out."""
     digests: Mapping[Digest, Known] = field(default_factory=dict)
-    """PRESENT, ABSENT and DELETED ones; what is UNKNOWN is left out."""
+    """PRESENT, ABSENT and DELETED ones, and those that are still deleted as one kind; the others are left out."""
     marks: tuple[float, ...] = ()
     """Seconds until each mark that still counts expires, the soonest first."""
     awaited: Mapping[Digest, float] = field(default_factory=dict)

@@ -11,13 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from extproc.evidence.model import DigestState, Known, Lease, Record, Snapshot
+from extproc.evidence.model import ContentKind, DigestState, Known, Lease, Record, Snapshot
 from extproc.oci.reference import Digest, Name, Tag
 
 TOKEN_SIZE: Final = 8
 """Bytes of an epoch or a generation: random, compared for equality only."""
 _ALGORITHMS: Final = {"sha256": b"\x01", "sha512": b"\x02"}
 _SIZES: Final = {1: ("sha256", 32), 2: ("sha512", 64)}
+KINDS: Final = {b"m": ContentKind.MANIFEST, b"b": ContentKind.BLOB}
+"""As what a digest is still deleted, behind what else is known of it."""
+_SECONDS: Final = 4
+_MICROS: Final = 8
 _LEASE: Final = struct.Struct(f">Q{TOKEN_SIZE}s{TOKEN_SIZE}s")
 _MARK: Final = struct.Struct(">16sQ")
 
@@ -76,25 +80,26 @@ def lease_parts(snapshot: Snapshot, digest: Digest, media_type: str) -> tuple[by
     return snapshot.at.to_bytes(8, "big"), snapshot.generation + pack_digest(digest) + media_type.encode()
 
 
-def unpack_state(data: bytes | None, dropped: bool, now: int, name_ttl: int) -> tuple[DigestState, float | None]:
-    """A digest's state at `now`, and for PRESENT its age in seconds. Times in microseconds.
+def unpack_state(data: bytes | None, dropped: bool, now: int, name_ttl: int) -> Known:
+    """What is known of a digest at `now`. Times in microseconds.
 
     `dropped`: the whole name was; then only a digest that the primary served since has a field.
     """
-    none = DigestState.DELETED if dropped else DigestState.UNKNOWN
     if data is None:
-        return none, None
-    kind = data[:1]
-    if kind == b"x":
-        return DigestState.DELETED, None
-    at = int.from_bytes(data[1:], "big") * (1 if kind == b"a" else 1_000_000)
+        return Known(DigestState.DELETED if dropped else DigestState.UNKNOWN)
+    state = data[:1]
+    if state == b"x":
+        return Known(DigestState.DELETED)
+    end = 1 + _SECONDS if state != b"a" else 1 + _MICROS
+    at = int.from_bytes(data[1:end], "big") * (1 if state == b"a" else 1_000_000)
+    deleted_as = KINDS.get(data[end:])
     if at + name_ttl < now:
-        return none, None
-    if kind == b"p":
-        return DigestState.PRESENT, max(now - at, 0) / 1e6
-    if kind == b"a" and at > now:
-        return DigestState.ABSENT, None
-    return DigestState.UNKNOWN, None
+        return Known(DigestState.DELETED) if dropped else Known(DigestState.UNKNOWN, deleted_as=deleted_as)
+    if state == b"p":
+        return Known(DigestState.PRESENT, max(now - at, 0) / 1e6, deleted_as)
+    if state == b"a" and at > now:
+        return Known(DigestState.ABSENT, deleted_as=deleted_as)
+    return Known(DigestState.UNKNOWN, deleted_as=deleted_as)
 
 
 def unpack_record(
@@ -112,8 +117,8 @@ def unpack_record(
             if held is not None and lease.name_generation == fields.get(b"l"):
                 leases[Tag(key[2:].decode())] = held
         elif key[:1] == b"d":
-            known = Known(*unpack_state(value, dropped, now, name_ttl))
-            if known.state is not DigestState.UNKNOWN:
+            known = unpack_state(value, dropped, now, name_ttl)
+            if known != Known(DigestState.UNKNOWN):
                 digests[_unpack_digest(key[1:])[0]] = known
         elif key[:1] == b"w":
             age = max(now - int.from_bytes(value, "big"), 0)

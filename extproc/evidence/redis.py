@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from extproc import settings
 from extproc.evidence import script
+from extproc.evidence.mark import kept_as
 from extproc.evidence.model import (
     Arrived,
     Changed,
@@ -31,6 +32,7 @@ from extproc.evidence.model import (
     Snapshot,
 )
 from extproc.evidence.packed import (
+    KINDS,
     TOKEN_SIZE,
     PackedLease,
     any_mark,
@@ -42,12 +44,13 @@ from extproc.evidence.packed import (
 )
 from extproc.evidence.reach import Command, NoScript, Reach
 from extproc.evidence.redis_dial import dial
-from extproc.evidence.store import LONGEST_STEP, PUSH_SETTLES
+from extproc.evidence.store import LONGEST_STEP, PUSH_SETTLES, names_in
 from extproc.oci.reference import Digest, Name, ReferenceInvalid, Tag
 
 _PAGE: Final = 1000
 """Keys that one SCAN looks at."""
 
+_KINDS: Final = {kind: packed for packed, kind in KINDS.items()}
 _SECONDARY: Final = {DigestState.PRESENT: b"p", DigestState.ABSENT: b"a"}
 
 
@@ -90,7 +93,7 @@ def _observed(snapshot: Snapshot, seen: Observation) -> Command:
     leased = seen.tag is not None and len(snapshot.generation) == TOKEN_SIZE
     return (
         pack_digest(seen.digest),
-        int(seen.primary_has),
+        _KINDS[seen.kind] if seen.primary_has else b"",
         _SECONDARY.get(seen.secondary, b""),
         (seen.tag or "").encode() if leased else b"",
         *(lease_parts(snapshot, seen.digest, seen.media_type) if leased else (b"", b"")),
@@ -126,21 +129,21 @@ class RedisStore:
             held = self._held(lease, generation, now)
             if held is None:
                 return Evidence(snapshot, marked, None, DigestState.UNKNOWN)
-        digest, confirmed = unpack_state(state, dropped is not None, now, self._name_ttl)
-        return Evidence(snapshot, marked, held, digest, confirmed)
+        known = unpack_state(state, dropped is not None, now, self._name_ttl)
+        return Evidence(snapshot, marked, held, known.state, known.confirmed, known.deleted_as)
 
     def _held(self, packed: bytes | None, generation: bytes, now: int) -> Lease | None:
         """The name's generation was compared by the script."""
         return None if packed is None else PackedLease.unpack(packed).held(generation, now, self._name_ttl)
 
     async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:
-        await self._invalidate(name, what, pack_mark(mark), _micros(ttl))
+        await self._invalidate(name, what, mark, _micros(ttl))
 
     async def end_write(self, name: Name, mark: str, what: Invalidation) -> None:
-        await self._invalidate(name, what, pack_mark(mark), "")
+        await self._invalidate(name, what, mark, "")
 
-    async def _invalidate(self, name: Name, what: Invalidation, mark: bytes, ttl: int | str) -> None:
-        await self._run(script.INVALIDATE, name, *_untrue(what), mark, ttl)
+    async def _invalidate(self, name: Name, what: Invalidation, mark: str, ttl: int | str) -> None:
+        await self._run(script.INVALIDATE, name, *_untrue(what), pack_mark(kept_as(mark)), ttl)
 
     async def learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> bool:
         return await self.learn_all(name, snapshot, (seen,))
@@ -186,10 +189,8 @@ class RedisStore:
         now = int(seconds) * 1_000_000 + int(micros)
         return unpack_record(name, dict(zip(fields[::2], fields[1::2], strict=True)), generation, now, self._name_ttl)
 
-    async def names(self) -> AsyncIterator[Name]:
-        async for page in self.pages():
-            for name in page:
-                yield name
+    def names(self) -> AsyncIterator[Name]:
+        return names_in(self.pages())
 
     async def pages(self) -> AsyncIterator[Sequence[Name]]:
         before = f"{self._prefix}:{{"

@@ -6,7 +6,7 @@ Rules (docs/evidence.md says why each is needed)
 2. An epoch is created when missing; a missing epoch matches nothing.
 3. `learn` takes effect only if the epoch is the snapshot's; a lease counts only while the generation that it was
    learned under is the current one.
-4. Only `learn` with `primary_has` lifts a tombstone.
+4. Only `learn` with `primary_has` lifts a tombstone, and only as what the primary served: a manifest or a blob.
 5. A mark expires by itself, never before its `ttl`; a name never expires before its marks and tombstones.
 6. No lease of a tag is written from a question asked within `PUSH_SETTLES` of a told push of that tag, but for the
    digest told last. Nor does a lease replace one of a later question.
@@ -52,7 +52,10 @@ class Store(Protocol):
         """Operation 1: what is known of `reference` under `name`, at this instant."""
 
     async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:
-        """Operation 2, before a write is forwarded: new epoch, a mark for `ttl` seconds, invalidate."""
+        """Operation 2, before a write is forwarded: new epoch, a mark for `ttl` seconds, invalidate.
+
+        A mark that is there already keeps the later end; those of unseen writes are one (`mark.kept_as`).
+        """
 
     async def end_write(self, name: Name, mark: str, what: Invalidation) -> None:
         """Operation 3, before a write's response is passed on: new epoch, invalidate, lift the mark."""
@@ -118,3 +121,10 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Release connections. The store is not used afterwards."""
+
+
+async def names_in(pages: AsyncIterator[Sequence[Name]]) -> AsyncIterator[Name]:
+    """`Store.names` of `Store.pages`."""
+    async for page in pages:
+        for name in page:
+            yield name

@@ -18,7 +18,7 @@ from typing import Final
 
 from extproc.auth.access import grants_push, missing_access, required_access
 from extproc.auth.grant import Access, Grant, Rejection
-from extproc.evidence.model import DigestState, Evidence, Invalidation, Unavailable
+from extproc.evidence.model import ContentKind, DigestState, Evidence, Invalidation, Unavailable
 from extproc.oci.media_type import LEASED_MEDIA_TYPES
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.reference import Digest, Tag
@@ -119,7 +119,7 @@ def resolve(lookup: Lookup, evidence: Evidence | Unavailable, accepted: frozense
         return _resolve_tag(evidence, accepted, policy)
     if lookup.passthrough and operation.method == "HEAD":
         return Forward(Route.PRIMARY, Reason.POSSIBLE_PUSH)
-    return _resolve_digest(evidence, policy)
+    return _resolve_digest(evidence, content_kind(operation), policy)
 
 
 def decide(
@@ -152,6 +152,11 @@ def invalidation_of(operation: Operation) -> Invalidation | None:
             return None
 
 
+def content_kind(operation: Operation) -> ContentKind:
+    """What a read of a manifest or blob asks for."""
+    return ContentKind.BLOB if operation.kind is Kind.BLOB else ContentKind.MANIFEST
+
+
 def _resolve_tag(evidence: Evidence, accepted: frozenset[str], policy: Policy) -> Forward:
     # With max_staleness 0 a lease would never be used: do not pay for learning one.
     teaches = accepted >= LEASED_MEDIA_TYPES and not evidence.marked and policy.max_staleness > 0
@@ -160,15 +165,15 @@ def _resolve_tag(evidence: Evidence, accepted: frozenset[str], policy: Policy) -
         return Forward(Route.PRIMARY, Reason.TAG_UNVERIFIED, observe=teaches)
     if lease.age > policy.max_staleness:
         return Forward(Route.PRIMARY, Reason.TAG_STALE, observe=teaches)
-    resolved = _resolve_digest(evidence, policy)
+    resolved = _resolve_digest(evidence, ContentKind.MANIFEST, policy)
     if resolved.route is Route.SECONDARY:
         return Forward(Route.SECONDARY, Reason.TAG_VERIFIED, pin=lease.digest, observe=resolved.observe)
     return Forward(Route.PRIMARY, resolved.reason, observe=teaches)
 
 
-def _resolve_digest(evidence: Evidence, policy: Policy) -> Forward:
+def _resolve_digest(evidence: Evidence, kind: ContentKind, policy: Policy) -> Forward:
     learns = not evidence.marked
-    match evidence.digest:
+    match evidence.state_as(kind):
         case DigestState.DELETED:
             return Forward(Route.PRIMARY, Reason.DIGEST_DELETED, observe=learns)
         case DigestState.ABSENT:

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from extproc.evidence.model import DigestState, Observation
+from extproc.evidence.model import ContentKind, DigestState, Observation
 from extproc.oci.media_type import LEASED_MEDIA_TYPES, bare_media_type
-from extproc.oci.operation import Kind, Operation
+from extproc.oci.operation import Operation
 from extproc.oci.reference import Digest, ReferenceInvalid, Tag
-from extproc.routing.decision import Forward, Route
+from extproc.routing.decision import Forward, Route, content_kind
 from extproc.routing.message import ResponseHead
 
 _BLOB_PROVEN: Final = frozenset({200, 206, 307})
@@ -31,7 +31,7 @@ def observation_of(operation: Operation, decision: Forward, response: ResponseHe
     """
     asked = decision.pin or operation.reference
     if isinstance(asked, Digest):
-        return _digest_observed(operation.kind, asked, decision.route, response)
+        return _digest_observed(content_kind(operation), asked, decision.route, response)
     if isinstance(asked, Tag):
         return _tag_observed(asked, response)
     return None
@@ -48,13 +48,14 @@ def _tag_observed(tag: Tag, response: ResponseHead) -> Observation | None:
     return Observation(digest, tag=tag, media_type=media_type, primary_has=True)
 
 
-def _digest_observed(kind: Kind, asked: Digest, route: Route, response: ResponseHead) -> Observation | None:
+def _digest_observed(kind: ContentKind, asked: Digest, route: Route, response: ResponseHead) -> Observation | None:
     if response.digest not in {"", asked}:
         return None
-    proven = response.status in _BLOB_PROVEN if kind is Kind.BLOB else response.status == 200
+    proven = response.status in _BLOB_PROVEN if kind is ContentKind.BLOB else response.status == 200
     if response.site == "secondary":
-        return Observation(asked, secondary=DigestState.PRESENT) if proven else None
+        return Observation(asked, secondary=DigestState.PRESENT, kind=kind) if proven else None
     if response.site != "primary" or not proven:
         return None
     fell_back = route is Route.SECONDARY and response.attempts > 1
-    return Observation(asked, secondary=DigestState.ABSENT if fell_back else DigestState.UNKNOWN, primary_has=True)
+    secondary = DigestState.ABSENT if fell_back else DigestState.UNKNOWN
+    return Observation(asked, secondary=secondary, primary_has=True, kind=kind)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-import pytest
-
-from extproc import settings
 from extproc.evidence.memory import MemoryStore
 from extproc.evidence.model import DigestState, Evidence, Observation, Record
-from extproc.evidence.redis import RedisStore, connect
+from extproc.evidence.redis import RedisStore
 from extproc.evidence.store import Store
 from extproc.oci.reference import Digest, Name, Tag
+from tests.support.redis_kinds import Where, redis_store
 
 NAME = Name("group/app")
 OTHER = Name("group/other")
@@ -77,31 +74,6 @@ def in_memory(*, absent_ttl: float = 60.0, name_ttl: float = 1000.0) -> Subject:
         clock.now += seconds
 
     return Subject(MemoryStore(absent_ttl, clock, name_ttl=name_ttl), advance)
-
-
-class Where(Protocol):
-    """A running Redis of any kind."""
-
-    @property
-    def url(self) -> str:
-        """As in the settings."""
-
-
-KINDS = ["server", "cluster", "sentinel"]
-"""Of Redis: one server, a cluster of three masters, a master with Sentinels; the fixtures are named after them."""
-
-
-def running(request: pytest.FixtureRequest, kind: str) -> Where:
-    """The one of that kind, started when a test first needs it."""
-    where: Where = request.getfixturevalue(f"redis_{kind}")
-    return where
-
-
-def redis_store(
-    where: Where, *, prefix: str = "geo", absent_ttl: float = 60.0, name_ttl: float = 1000.0, settling: float = 0.0
-) -> RedisStore:
-    store = settings.Store(url=where.url, prefix=prefix, name_ttl=name_ttl)
-    return connect(store, absent_ttl=absent_ttl, settling=settling)
 
 
 def in_redis(where: Where, *, prefix: str, absent_ttl: float = 60.0, name_ttl: float = 1000.0) -> Subject:

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extproc.evidence.memory import MemoryStore
-from extproc.evidence.model import DigestState, Evidence, Invalidation, Observation
+from extproc.evidence.model import ContentKind, DigestState, Evidence, Invalidation, Observation
 from extproc.evidence.store import Store
 from extproc.oci.reference import Digest, Name, Tag
-from tests.evidence.subject import D1, D2, D3, KINDS, MEDIA, NAME, OTHER, Where, redis_store, running
+from tests.evidence.subject import D1, D2, D3, MEDIA, NAME, OTHER
+from tests.support.redis_kinds import KINDS, Where, redis_store, running
 
 NAMES = (NAME, OTHER)
 TAGS = (Tag("v1"), Tag("v2"))
@@ -83,6 +84,7 @@ learns = st.builds(
         st.builds(
             Observation,
             digests,
+            kind=st.sampled_from(ContentKind),
             tag=st.none() | tags,
             media_type=st.just(MEDIA),
             secondary=st.sampled_from([DigestState.UNKNOWN, DigestState.PRESENT, DigestState.ABSENT]),
@@ -109,7 +111,7 @@ async def _arrived(store: Store, name: Name, told: list[Digest]) -> list[Digest]
 def _essence(evidence: Evidence) -> tuple[object, ...]:
     lease = evidence.lease
     held = None if lease is None else (lease.digest, lease.media_type)
-    return evidence.marked, held, evidence.digest, evidence.confirmed is None
+    return evidence.marked, held, evidence.digest, evidence.confirmed is None, evidence.deleted_as
 
 
 async def _everything(store: Store) -> dict[tuple[Name, Tag | Digest], Evidence]:
@@ -122,7 +124,10 @@ async def _kept_beside(store: Store) -> object:
     records = []
     for record in await asyncio.gather(*(store.inspect(name) for name in NAMES)):
         leases = {tag: (lease.digest, lease.media_type) for tag, lease in record.leases.items()}
-        digests = {digest: (known.state, known.confirmed is None) for digest, known in record.digests.items()}
+        digests = {
+            digest: (known.state, known.confirmed is None, known.deleted_as)
+            for digest, known in record.digests.items()
+        }
         times = (len(record.marks), set(record.awaited), record.lag is None)
         records.append((record.name, record.dropped, leases, digests, times))
     noted = await asyncio.gather(*(store.noted(topic) for topic in TOPICS))

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.evidence.model import DigestState, Known, Lease, Record, Snapshot
+from extproc.evidence.model import ContentKind, DigestState, Known, Lease, Record, Snapshot
 from extproc.evidence.packed import (
+    KINDS,
     PackedLease,
     any_mark,
     lease_parts,
@@ -66,14 +67,29 @@ def _seconds(kind: bytes, at: int) -> bytes:
     ],
 )
 def test_states(data: bytes | None, alone: DigestState, dropped: DigestState) -> None:
-    assert unpack_state(data, False, NOW, TTL)[0] is alone
-    assert unpack_state(data, True, NOW, TTL)[0] is dropped
+    assert unpack_state(data, False, NOW, TTL).state is alone
+    assert unpack_state(data, True, NOW, TTL).state is dropped
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_what_is_deleted_as_one_kind(kind: ContentKind) -> None:
+    (behind,) = [packed for packed, each in KINDS.items() if each is kind]
+    past = NOW - TTL - 10**6
+    for data, alone, dropped in (
+        (_seconds(b"p", NOW - 5_000_000), Known(DigestState.PRESENT, 5.0, kind), None),
+        (b"a" + (NOW + 1).to_bytes(8, "big"), Known(DigestState.ABSENT, deleted_as=kind), None),
+        (_seconds(b"l", NOW), Known(DigestState.UNKNOWN, deleted_as=kind), None),
+        (_seconds(b"l", past), Known(DigestState.UNKNOWN, deleted_as=kind), Known(DigestState.DELETED)),
+        (b"a" + past.to_bytes(8, "big"), Known(DigestState.UNKNOWN, deleted_as=kind), Known(DigestState.DELETED)),
+    ):
+        assert unpack_state(data + behind, False, NOW, TTL) == alone
+        assert unpack_state(data + behind, True, NOW, TTL) == (dropped or alone)
 
 
 def test_only_present_has_an_age() -> None:
-    assert unpack_state(_seconds(b"p", NOW - 5_000_000), False, NOW, TTL)[1] == 5.0
-    assert unpack_state(_seconds(b"p", NOW + 5_000_000), False, NOW, TTL)[1] == 0.0
-    assert unpack_state(_seconds(b"l", NOW), True, NOW, TTL)[1] is None
+    assert unpack_state(_seconds(b"p", NOW - 5_000_000), False, NOW, TTL).confirmed == 5.0
+    assert unpack_state(_seconds(b"p", NOW + 5_000_000), False, NOW, TTL).confirmed == 0.0
+    assert unpack_state(_seconds(b"l", NOW), True, NOW, TTL).confirmed is None
 
 
 # Records

@@ -19,8 +19,9 @@ from extproc.evidence.reach import Command, Reach
 from extproc.evidence.redis import RedisStore, connect
 from extproc.evidence.store import StoreUnavailable
 from extproc.oci.reference import Digest, Name
-from tests.evidence.subject import D1, D2, MEDIA, NAME, TAG, redis_store
-from tests.support.redis_server import RedisServer
+from tests.evidence.subject import D1, D2, MEDIA, NAME, TAG
+from tests.support.redis_kinds import redis_store
+from tests.support.redis_server import PERSISTENT, RedisServer
 
 BUDGET = 0.25
 """Seconds; generous, for a busy machine must not fail a test. What matters is that it is not seconds."""
@@ -81,7 +82,7 @@ async def test_killed_then_restarted_empty(own_redis: RedisServer, store: Guarde
 
 
 async def test_restarted_with_its_data(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, persistent=True) as server:
+    with RedisServer(tmp_path, *PERSISTENT) as server:
         raw = redis_store(server)
         store = GuardedStore(raw, budget=BUDGET, breaker=Breaker(failures=10, pause=1.0))
         await store.primary_changed(NAME, Invalidation(tombstone=D1))

@@ -17,9 +17,10 @@ from extproc.evidence.model import DigestState, Invalidation, Observation
 from extproc.evidence.redis import RedisStore, connect
 from extproc.evidence.store import StoreRefused, StoreUnavailable
 from extproc.oci.reference import Name
-from tests.evidence.subject import D1, D2, MEDIA, NAME, TAG, redis_store
+from tests.evidence.subject import D1, D2, MEDIA, NAME, TAG
 from tests.support.ports import free_port
 from tests.support.redis_cluster import RedisCluster, identity
+from tests.support.redis_kinds import redis_store
 from tests.support.redis_server import RedisServer, wait
 
 BUDGET = 0.25
@@ -73,7 +74,7 @@ async def test_a_master_killed_its_replica_takes_over(
         await lease(using, name)
     lost = cluster.master_of(f"{prefix}:{{{NAME}}}")
     # Until a master has its replica's acknowledgement, a kill may lose what it acknowledged itself.
-    wait("replicated", lambda: lost.command("WAIT", "1", "0") == b":1\r\n")
+    cluster.wait_replicated()
     lost.kill()
     try:
         with pytest.raises(StoreUnavailable):
@@ -96,7 +97,7 @@ async def test_a_master_stopped_its_replica_takes_over_and_it_is_not_believed_wh
     using = guarded(store)
     await lease(using)
     lost = cluster.master_of(f"{prefix}:{{{NAME}}}")
-    wait("replicated", lambda: lost.command("WAIT", "1", "0") == b":1\r\n")
+    cluster.wait_replicated()
     lost.pause()
     try:
         begun = time.monotonic()

@@ -16,10 +16,11 @@ from extproc.evidence.guarded import GuardedStore
 from extproc.evidence.model import Invalidation, Observation
 from extproc.evidence.redis import RedisStore, connect
 from extproc.evidence.store import StoreRefused, StoreUnavailable, StoreUnusable
-from tests.evidence.subject import D1, MEDIA, NAME, TAG, redis_store
+from tests.evidence.subject import D1, MEDIA, NAME, TAG
 from tests.support.ports import free_port
+from tests.support.redis_kinds import redis_store
 from tests.support.redis_sentinel import MASTER, RedisSentinel
-from tests.support.redis_server import RedisServer, wait
+from tests.support.redis_server import RedisServer
 
 BUDGET = 0.25
 
@@ -83,7 +84,7 @@ async def test_a_master_killed_a_replica_takes_over(
     using = guarded(store)
     await lease(using)
     lost = watched.master()
-    wait("replicated", lambda: lost.command("WAIT", "1", "0") != b":0\r\n")
+    watched.wait_replicated()
     lost.kill()
     with pytest.raises(StoreUnavailable):
         await using.decide(NAME, TAG)

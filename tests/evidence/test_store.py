@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from extproc.evidence.model import DigestState, Invalidation, Observation, Snapshot
+from extproc.evidence.mark import unseen_mark
+from extproc.evidence.model import ContentKind, DigestState, Invalidation, Observation, Snapshot
 from extproc.oci.reference import Digest, Tag
 from tests.evidence.subject import D1, D2, D3, MEDIA, NAME, OTHER, SHORT, TAG, NewSubject, Subject
 
@@ -22,6 +23,11 @@ async def _served(subject: Subject, digest: Digest, by: DigestState, *, primary:
     """A digest read, and what the secondary (and the primary) did with it."""
     snapshot = (await subject.tag()).snapshot
     assert await subject.store.learn(NAME, snapshot, Observation(digest, secondary=by, primary_has=primary))
+
+
+async def _read(subject: Subject, kind: ContentKind, digest: Digest = D1) -> None:
+    """The primary served the digest as this kind."""
+    assert await subject.learn(Observation(digest, kind=kind, primary_has=True))
 
 
 # Decide
@@ -224,6 +230,26 @@ async def test_a_mark_set_again_has_the_later_end(subject: Subject) -> None:
     assert (await subject.tag()).marked
     await subject.store.end_write(NAME, "m", Invalidation())
     assert not (await subject.tag()).marked
+
+
+async def test_a_mark_set_again_never_ends_sooner(subject: Subject) -> None:
+    await subject.store.begin_write(NAME, "m", Invalidation(), 60.0)
+    await subject.store.begin_write(NAME, "m", Invalidation(), SHORT)
+    await subject.advance(SHORT)
+    assert (await subject.tag()).marked
+
+
+async def test_the_marks_of_unseen_writes_are_one_with_the_latest_end(subject: Subject) -> None:
+    await subject.store.begin_write(NAME, "seen", Invalidation(), 10.0)
+    for ttl in (30.0, 60.0, *[SHORT] * 20):
+        await subject.store.begin_write(NAME, unseen_mark(), Invalidation(tag=TAG), ttl)
+    own, shared = (await subject.record()).marks
+    assert own <= 10.0
+    assert 30.0 < shared <= 60.0
+    await subject.store.end_write(NAME, "seen", Invalidation())
+    assert len((await subject.record()).marks) == 1
+    assert (await subject.tag()).marked
+    assert not (await subject.tag(name=OTHER)).marked
 
 
 async def test_an_end_without_a_begin_invalidates_all_the_same(subject: Subject) -> None:
@@ -458,7 +484,8 @@ async def test_a_name_outlives_its_tombstones_only(new: NewSubject) -> None:
     await subject.advance(SHORT + 0.002)
     assert await subject.state(D1) is DigestState.DELETED
     assert await subject.epoch() == epoch
-    await _served(subject, D1, DigestState.UNKNOWN, primary=True)
+    await _read(subject, ContentKind.MANIFEST)
+    await _read(subject, ContentKind.BLOB)
     await subject.advance(SHORT + 0.002)
     assert await subject.epoch() != epoch
 
@@ -467,7 +494,10 @@ async def test_a_tombstone_set_twice_is_lifted_once(new: NewSubject) -> None:
     subject = new(name_ttl=SHORT)
     await subject.store.begin_write(NAME, "m", Invalidation(tombstone=D1), 0.001)
     await subject.store.end_write(NAME, "m", Invalidation(tombstone=D1))
-    await _served(subject, D1, DigestState.UNKNOWN, primary=True)
+    await _read(subject, ContentKind.MANIFEST)
+    await subject.store.primary_changed(NAME, Invalidation(tombstone=D1))
+    await _read(subject, ContentKind.BLOB)
+    await _read(subject, ContentKind.MANIFEST)
     epoch = await subject.epoch()
     await subject.advance(SHORT + 0.002)
     assert await subject.epoch() != epoch

@@ -8,7 +8,17 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from extproc.evidence.model import Arrived, Changed, DigestState, Invalidation, Observation, Record, Snapshot
+from extproc.evidence.model import (
+    Arrived,
+    Changed,
+    ContentKind,
+    DigestState,
+    Invalidation,
+    Known,
+    Observation,
+    Record,
+    Snapshot,
+)
 from extproc.evidence.store import LONGEST_STEP, Store
 from extproc.oci.reference import Digest, Name, Tag
 from tests.evidence.subject import D1, D2, D3, MEDIA, NAME, OTHER, SHORT, TAG, NewSubject, Subject
@@ -37,7 +47,9 @@ async def test_all_observations_are_taken(subject: Subject) -> None:
     assert {digest: known.state for digest, known in record.digests.items()} == {
         D1: DigestState.PRESENT,
         D2: DigestState.ABSENT,
+        D3: DigestState.UNKNOWN,
     }
+    assert record.digests[D3].deleted_as is ContentKind.BLOB
 
 
 async def test_more_observations_than_fit_a_step_are_taken(subject: Subject) -> None:
@@ -362,7 +374,12 @@ async def test_the_record_of_a_dropped_name_has_what_the_primary_served_since(su
     )
     record = await subject.record()
     assert record.dropped
-    assert {digest: known.state for digest, known in record.digests.items()} == {D1: DigestState.PRESENT}
+    known = record.digests
+    assert {D1, D3} == set(known)
+    assert (known[D1].state, known[D1].deleted_as) == (DigestState.PRESENT, ContentKind.BLOB)
+    assert known[D3] == Known(DigestState.UNKNOWN, deleted_as=ContentKind.BLOB)
+    await subject.learn(Observation(D3, kind=ContentKind.BLOB, primary_has=True))
+    assert set((await subject.record()).digests) == {D1}
 
 
 async def test_a_record_is_of_one_name(subject: Subject) -> None:
@@ -406,7 +423,7 @@ async def test_each_name_is_given_once_and_nothing_else(subject: Subject) -> Non
     given = await subject.names()
     assert set(given) == expected
     assert len(given) == len(expected)
-    assert sorted([name async for page in subject.store.pages() for name in page]) == sorted(given)
+    assert sorted([name async for name in subject.store.names()]) == sorted(given)
 
 
 async def test_names_that_stay_are_given_while_others_come(subject: Subject) -> None:

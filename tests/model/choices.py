@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
-from extproc.oci.reference import Digest, Name, Tag
+from extproc.oci.reference import Name
 from tests.model.content import (
     APP,
     CHILD,
@@ -19,6 +19,7 @@ from tests.model.content import (
     NAMES,
     OLD_READER,
     ONE,
+    ONE_AS_BLOB,
     READER,
     TWO,
     V1,
@@ -26,11 +27,14 @@ from tests.model.content import (
 )
 from tests.model.exchange import Change, Phase
 from tests.model.site import WORKERS
+from tests.model.world import Reference
 
 T = TypeVar("T")
 
 names = st.sampled_from([APP, APP, APP, APP, *NAMES])
-references: st.SearchStrategy[Tag | Digest] = st.sampled_from([V1, V1, V1, V1, V2, ONE.digest, ONE.digest, *DIGESTS])
+references: st.SearchStrategy[Reference] = st.sampled_from(
+    [V1, V1, V1, V1, V2, ONE.digest, ONE.digest, *DIGESTS, ONE_AS_BLOB, ONE_AS_BLOB]
+)
 readers = st.sampled_from([READER, READER, READER, READER, OLD_READER, *CLIENTS.values()])
 tags = st.sampled_from([V1, V1, V1, V2])
 workers = st.sampled_from(WORKERS)
@@ -51,6 +55,7 @@ changes = st.sampled_from(
         *(Change("PUT", content, content, tag=V1) for content in _contents),
         *(Change("DELETE", tag) for tag in (V1, V1, V1, V2)),
         *(Change("DELETE", digest) for digest in (ONE.digest, TWO.digest, *DIGESTS)),
+        Change("DELETE", ONE_AS_BLOB),
         Change("DELETE", V1, refused=True),
         Change("DELETE", ONE.digest, refused=True),
     ]

@@ -1,4 +1,5 @@
-"""The small world that the model is about: two names, two tags, four manifests, one layer, four clients.
+"""The small world that the model is about: two names, two tags, four manifests, one layer, four clients. One of the
+manifests is also a blob, where somebody pushed it as one.
 
 Small on purpose: with few things every pair of them meets often.
 """
@@ -47,9 +48,31 @@ LAYER: Final = _digest("b")
 DIGESTS: Final = (*MANIFESTS, LAYER)
 
 
-def called(digest: str | None) -> str:
+@dataclass(frozen=True, slots=True)
+class AsBlob:
+    """A manifest's bytes, pushed as a blob of the same name: under the blob's path, and there whatever becomes of the
+    manifest."""
+
+    digest: Digest
+
+
+ONE_AS_BLOB: Final = AsBlob(ONE.digest)
+
+
+def digest_of(held: Digest | AsBlob) -> Digest:
+    return held.digest if isinstance(held, AsBlob) else held
+
+
+def media_type_of(held: Digest | AsBlob) -> str:
+    """As notifications tell it."""
+    return "application/octet-stream" if isinstance(held, AsBlob) or held == LAYER else MANIFESTS[held].media_type
+
+
+def called(what: str | AsBlob | None) -> str:
     """Short, for stories."""
-    return NICKNAMES.get(digest or "", str(digest))
+    if isinstance(what, AsBlob):
+        return f"{called(what.digest)} as a blob"
+    return NICKNAMES.get(what or "", str(what))
 
 
 NICKNAMES: Final = {

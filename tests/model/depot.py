@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from extproc.evidence.memory import MemoryStore
 from extproc.evidence.model import Arrived, Changed, Evidence, Invalidation, Observation, Record, Snapshot
-from extproc.evidence.store import Store, StoreUnavailable
+from extproc.evidence.store import Store, StoreUnavailable, names_in
 from extproc.oci.reference import Digest, Name, Tag
 from tests.model.scheduler import ACTOR, Loop, at_once
 
@@ -169,10 +169,8 @@ class GatedStore:
     async def ping(self) -> None:
         await self._do(Call("", "", "ping"), lambda store: store.ping())
 
-    async def names(self) -> AsyncIterator[Name]:
-        async for page in self.pages():
-            for name in page:
-                yield name
+    def names(self) -> AsyncIterator[Name]:
+        return names_in(self.pages())
 
     async def pages(self) -> AsyncIterator[Sequence[Name]]:
         async def all_of(store: Store) -> list[Name]:

@@ -27,7 +27,7 @@ from extproc.oci.reference import Digest, Name, Tag
 from extproc.routing.decision import Forward, Refuse, Route
 from extproc.routing.message import RequestHead, ResponseHead
 from extproc.routing.router import Routed
-from tests.model.content import LAYER, Client
+from tests.model.content import LAYER, AsBlob, Client
 from tests.model.ledger import Write
 from tests.model.promises import Read
 from tests.model.world import NO_ANSWER, Answer, Reference
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 
 def path_of(name: Name, reference: Reference) -> str:
+    if isinstance(reference, AsBlob):
+        return f"/v2/{name}/blobs/{reference.digest}"
     kind = "blobs" if reference == LAYER else "manifests"
     return f"/v2/{name}/{kind}/{reference}"
 

@@ -38,7 +38,7 @@ FAULTS: Final = (
     Fault(
         "mark removed",
         frozenset({"P3", "P6"}),
-        (Edit(_MEMORY, "        kept.marks[mark] = now + micros(ttl)\n", ""),),
+        (Edit(_MEMORY, "        kept.mark(kept_as(mark), now + micros(ttl))\n", ""),),
     ),
     Fault(
         "invalidation only after the response",
@@ -108,6 +108,11 @@ FAULTS: Final = (
                 "        if self.known(digest, now).state is not DigestState.PRESENT:\n",
             ),
         ),
+    ),
+    Fault(
+        "tombstone of both lifted by the answer of one",
+        frozenset({"P6"}),
+        (Edit(_KEPT, "            self.half_lifted[digest] = kind.other\n", ""),),
     ),
     Fault(
         "missing epoch matching missing",

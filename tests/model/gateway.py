@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from extproc.oci.reference import Digest, Tag
+from extproc.oci.reference import Tag
 from extproc.routing.decision import Forward, Refuse
 from tests.model.content import STRANGER, called
 from tests.model.exchange import Exchange, Phase
@@ -154,7 +154,7 @@ class Gateway:
         write = exchange.write
         if write is not None:
             write.via, write.writer = Via.UNSEEN, ""
-            if write.deletes and isinstance(exchange.reference, Digest):
+            if write.deletes and not isinstance(exchange.reference, Tag):
                 exchange.answer = Answer(503)
                 self._deliver(exchange)
                 return

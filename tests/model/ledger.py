@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from extproc.oci.reference import Digest, Name
+from extproc.oci.reference import Name
 from tests.model.depot import Call
-from tests.model.world import Reference
+from tests.model.world import Held, Reference
 
 _CALLS: Final = frozenset({"begin_write", "end_write"})
 _NOTICES: Final = frozenset({"primary_changed", "primary_dropped"})
@@ -82,7 +82,7 @@ class Write:
         if self.told is None or self.applied is None or self.told < self.applied:
             self.told = turn
 
-    def removes(self, digest: Digest) -> bool:
+    def removes(self, digest: Held) -> bool:
         return self.deletes and (self.reference is None or self.reference == digest)
 
 

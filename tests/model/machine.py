@@ -10,7 +10,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from extproc.oci.reference import Digest, Name, Tag
+from extproc.oci.reference import Name, Tag
 from tests.model.choices import (
     Race,
     changes,
@@ -26,12 +26,13 @@ from tests.model.choices import (
     untils,
     workers,
 )
-from tests.model.content import APP, NAMES, ONE, PUSHER, READER, TWO, V1, Client
+from tests.model.content import APP, NAMES, ONE, ONE_AS_BLOB, PUSHER, READER, TWO, V1, Client
 from tests.model.exchange import Change, Exchange, Phase
 from tests.model.mishaps import Mishaps
 from tests.model.probe import probe
 from tests.model.scheduler import Gate
 from tests.model.site import WORKERS, Site
+from tests.model.world import Held, Reference
 from tests.support.clock import Clock
 
 
@@ -48,20 +49,24 @@ class Requests(RuleBasedStateMachine):
     def new_site(self) -> Site:
         raise NotImplementedError
 
-    @initialize(warm=st.sampled_from(["leased", "replicated", "empty"]))
+    @initialize(warm=st.sampled_from(["leased", "replicated", "empty", "half deleted"]))
     def begin(self, warm: str) -> None:
         """Mostly with content in place, for little can break where nothing is."""
         if warm != "empty":
             self.site.elsewhere(APP, Change("PUT", V1, ONE.digest))
             self.site.replicate_all()
-        if warm == "leased":
+        if warm in {"leased", "half deleted"}:
             self.run(self.site.read(READER, APP, V1, WORKERS[0]), Phase.DONE)
             self.run(self.site.read(READER, APP, V1, WORKERS[0]), Phase.DONE)
+
+        if warm == "half deleted":
+            self.site.pushed_as_blob(APP, ONE_AS_BLOB)
+            self.run(self.site.write(PUSHER, APP, Change("DELETE", ONE.digest), WORKERS[0]), Phase.DONE)
 
     # Requests through the site
 
     @rule(client=readers, name=names, reference=references, edge=edges, until=untils)
-    def read(self, client: Client, name: Name, reference: Tag | Digest, edge: str, until: Phase | None) -> None:
+    def read(self, client: Client, name: Name, reference: Reference, edge: str, until: Phase | None) -> None:
         self.run(self.site.read(client, name, reference, edge), until)
 
     @rule(name=names, change=changes, edge=edges, until=untils)
@@ -230,17 +235,21 @@ class Requests(RuleBasedStateMachine):
             self.site.replicate(*pick(self.replicable, index))
 
     @property
-    def replicable(self) -> list[tuple[Name, Digest, Tag | None]]:
+    def replicable(self) -> list[tuple[Name, Held, Tag | None]]:
         primary = self.site.primary
-        jobs: list[tuple[Name, Digest, Tag | None]] = []
+        jobs: list[tuple[Name, Held, Tag | None]] = []
         for name in NAMES:
             jobs += [(name, digest, tag) for tag, digest in primary.ever_tagged(name)]
             jobs += [(name, digest, None) for digest in primary.ever(name)]
         return jobs
 
     @rule(name=names, reference=references)
-    def secondary_loses(self, name: Name, reference: Tag | Digest) -> None:
+    def secondary_loses(self, name: Name, reference: Reference) -> None:
         self.site.secondary_loses(name, reference)
+
+    @rule(name=names)
+    def pushed_as_blob(self, name: Name) -> None:
+        self.site.pushed_as_blob(name, ONE_AS_BLOB)
 
     # After every step
 

@@ -14,7 +14,7 @@ from extproc.oci.reference import Digest, Name, Tag
 from extproc.routing.decision import Forward, Route
 from extproc.routing.message import RequestHead
 from extproc.routing.router import Routed
-from tests.model.content import DIGESTS, NAMES, OLD_READER, READER, TAGS, Client
+from tests.model.content import DIGESTS, NAMES, OLD_READER, ONE_AS_BLOB, READER, TAGS, Client
 from tests.model.exchange import path_of
 from tests.model.promises import Read
 from tests.model.scheduler import at_once
@@ -25,6 +25,7 @@ from tests.support.heads import request
 _ASKS: tuple[tuple[Client, Reference], ...] = (
     *((client, tag) for tag in TAGS for client in (READER, OLD_READER)),
     *((READER, digest) for digest in DIGESTS),
+    (READER, ONE_AS_BLOB),
 )
 
 
@@ -33,7 +34,7 @@ class _Seen:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._known: dict[tuple[Name, Reference], Evidence] = {}
+        self._known: dict[tuple[Name, Tag | Digest], Evidence] = {}
 
     async def decide(self, name: Name, reference: Tag | Digest) -> Evidence:
         key = (name, reference)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from extproc.evidence.store import PUSH_SETTLES
 from extproc.oci.reference import Digest, Name, Tag
-from tests.model.content import PUSHER, STRANGER, Client, called
+from tests.model.content import PUSHER, STRANGER, AsBlob, Client, called
 from tests.model.ledger import Ledger, Via, Write
 from tests.model.world import NO_ANSWER, Answer, Primary, Reference, Version
 
@@ -80,9 +80,10 @@ class Promises:
 
     def _bytes(self, read: Read) -> None:
         asked = read.pin or read.reference
-        if isinstance(asked, Digest) and read.answer.status == 200 and read.answer.digest != asked:
+        digest = asked.digest if isinstance(asked, AsBlob) else asked
+        if not isinstance(asked, Tag) and read.answer.status == 200 and read.answer.digest != digest:
             raise PromiseBroken("P6", f"{read}: other bytes than asked for")
-        if read.site == "secondary" and not isinstance(asked, Digest):
+        if read.site == "secondary" and isinstance(asked, Tag):
             raise PromiseBroken("P4", f"{read}: the secondary's own tag was believed")
 
     def _bounded_staleness(self, read: Read) -> None:
@@ -133,8 +134,8 @@ class Promises:
         return self._answered(before, read) != self._answered(after, read)
 
     def _no_new_access(self, read: Read) -> None:
-        digest = read.answer.digest
-        if read.site != "secondary" or digest is None:
+        digest = read.reference if isinstance(read.reference, AsBlob) else read.answer.digest
+        if read.site != "secondary" or read.answer.digest is None or digest is None:
             return
         for write in self._ledger.writes:
             if write.version is None or write.name != read.name or not write.removes(digest):

@@ -1,4 +1,4 @@
-"""The real RedisStore on a real redis-server, driven from the model's turns.
+"""The real RedisStore on a real Redis of any kind, driven from the model's turns.
 
 Redis has its own clock, which nobody can turn, so what depends on time is made so long that no story outlasts it
 (`POLICY`). The client runs on a loop in a thread of its own; each operation is waited for, so a turn stays a turn.
@@ -10,11 +10,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable
-from pathlib import Path
-from typing import Final, TypeVar
+from contextlib import suppress
+from typing import Final, Protocol, TypeVar
 
-from redis import Redis
+from redis import Redis, RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.sentinel import Sentinel
 
 from extproc import settings
 from extproc.evidence.model import Evidence
@@ -22,7 +23,8 @@ from extproc.evidence.redis import RedisStore, connect
 from extproc.evidence.store import StoreUnavailable
 from extproc.oci.reference import Digest, Name, Tag
 from extproc.routing.policy import Policy
-from tests.support.redis_server import RedisServer
+from extproc.settings.store_url import Kind, StoreUrl
+from tests.model.content import NAMES
 
 T = TypeVar("T")
 
@@ -31,19 +33,36 @@ _LONG: Final = 1e6
 _BACK_WITHIN: Final = 10.0
 
 
-class RedisDepot:
-    """`with RedisDepot(folder) as depot: …`; `empty` it between stories. Nothing is lost by a restart."""
+class Restartable(Protocol):
+    """A Redis that keeps all that it acknowledged."""
 
-    def __init__(self, folder: Path) -> None:
-        self._server = RedisServer(folder, persistent=True)
+    @property
+    def url(self) -> str:
+        """As in the settings."""
+
+    def kill(self) -> None:
+        """All of its masters; none is replaced."""
+
+    def start(self) -> None:
+        """Those again."""
+
+
+class RedisDepot:
+    """`with RedisDepot(redis) as depot: …` on a Redis of its own; `empty` it between stories.
+
+    Nothing is lost by a restart: what a failover may lose is MemoryDepot's `go_back`.
+    """
+
+    def __init__(self, redis: Restartable) -> None:
+        self._redis = redis
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="store")
 
     def __enter__(self) -> RedisDepot:
-        self._server.start()
+        where = settings.Store(url=self._redis.url, name_ttl=_LONG)
+        self._beside = _client(where.where)
+        self._store = connect(where, absent_ttl=_LONG)
         self._thread.start()
-        self._store = connect(settings.Store(url=self._server.url, name_ttl=_LONG), absent_ttl=_LONG)
-        self._beside = Redis(unix_socket_path=str(self._server.socket))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -52,7 +71,6 @@ class RedisDepot:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-        self._server.kill()
 
     @property
     def store(self) -> RedisStore:
@@ -80,19 +98,34 @@ class RedisDepot:
 
     def restart(self) -> None:
         """Killed, and started again with all that it had taken."""
-        self._server.kill()
-        self._server.start()
+        self._redis.kill()
+        self._redis.start()
         deadline = time.monotonic() + _BACK_WITHIN
-        while True:
-            try:
-                self.run(self._store.ping())
-                self._beside.ping()
-            except (StoreUnavailable, RedisConnectionError):
-                # A connection that was kept is found dead only when it is used.
-                if time.monotonic() > deadline:
-                    raise
-            else:
-                return
+        while not self._answers():
+            assert time.monotonic() < deadline, "it does not come back"
+
+    def _answers(self) -> bool:
+        """A connection that was kept is found dead only when it is used, and a store is not believed at once."""
+        with suppress(StoreUnavailable, RedisConnectionError):
+            self.run(self._store.ping())
+            for name in NAMES:
+                self.peek(name, Tag("v1"))
+            return True
+        return False
 
     def _key(self, name: Name) -> str:
         return f"geo:{{{name}}}"
+
+
+def _client(where: StoreUrl) -> Redis | RedisCluster:
+    """A client beside the store, for what no store does."""
+    hosts = [(each.host, each.port) for each in where.hosts]
+    match where.kind:
+        case Kind.CLUSTER:
+            host, port = hosts[0]
+            return RedisCluster(host=host, port=port)
+        case Kind.SENTINEL:
+            master: Redis = Sentinel(hosts).master_for(where.master)  # type: ignore[no-untyped-call]
+            return master
+        case _:
+            return Redis(unix_socket_path=where.path)

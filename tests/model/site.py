@@ -14,10 +14,10 @@ from itertools import count
 from typing import Any, Final
 
 from extproc.notification.event import Site as EventSite
-from extproc.oci.reference import Digest, Name, Tag
+from extproc.oci.reference import Name, Tag
 from extproc.routing.policy import Policy
 from tests.model.asking import Asked
-from tests.model.content import LAYER, MANIFESTS, NAMES, PUSHER, Client, called
+from tests.model.content import NAMES, PUSHER, AsBlob, Client, called, digest_of, media_type_of
 from tests.model.depot import Call, Depot, Operation
 from tests.model.exchange import Change, Exchange
 from tests.model.gateway import Gateway
@@ -25,7 +25,7 @@ from tests.model.ledger import Ledger, Via, Write
 from tests.model.process import Process, Supervisor, Worker
 from tests.model.promises import PromiseBroken, Promises, Read
 from tests.model.scheduler import BACKGROUND, Loop
-from tests.model.world import EMPTY, Content, Primary, Reference, Secondary
+from tests.model.world import EMPTY, Content, Held, Primary, Reference, Secondary
 from tests.support.clock import Clock
 
 POLICY: Final = Policy(max_staleness=60.0, present_recheck=60.0, write_timeout=20.0)
@@ -219,12 +219,19 @@ class Site:
 
     # Replication and notifications.
 
-    def replicate(self, name: Name, digest: Digest, tag: Tag | None) -> None:
+    def pushed_as_blob(self, name: Name, blob: AsBlob) -> None:
+        """At the primary. It changes nothing here, whichever way it went (design §4), and no notice of it does."""
+        self.tick()
+        self.note(f"{name}: {called(blob)} is pushed")
+        self.changed(None, {name: self.primary.now.content[name].with_blob(blob)})
+
+    def replicate(self, name: Name, digest: Held, tag: Tag | None) -> None:
         """One job, of whatever age: it brings what the primary had at some time."""
         self.tick()
         self.note(f"replication: {name}:{tag or called(digest)} is {called(digest)} at the secondary")
         self.secondary.copy(name, digest, tag)
-        target = {"mediaType": self._media_type(digest), "digest": digest, "repository": name, "tag": tag}
+        told = {"mediaType": media_type_of(digest), "digest": digest_of(digest)}
+        target = {**told, "repository": name, "tag": tag}
         self._send(EventSite.SECONDARY, "push", target)
 
     def replicate_all(self) -> None:
@@ -237,21 +244,22 @@ class Site:
         self.tick()
         self.note(f"the secondary loses {name}:{called(reference)}")
         self.secondary.lose(name, reference)
-        if isinstance(reference, Digest):
-            self._send(EventSite.SECONDARY, "delete", {"digest": reference, "repository": name})
+        if not isinstance(reference, Tag):
+            self._send(EventSite.SECONDARY, "delete", {"digest": digest_of(reference), "repository": name})
 
     def tell(self, write: Write | None, name: Name, change: Change) -> None:
         """The primary's registry tells of a write."""
         if change.content is not None:
             tag = change.reference if isinstance(change.reference, Tag) else None
             digest = change.content
-            target = {"mediaType": self._media_type(digest), "digest": digest, "repository": name, "tag": tag}
+            target = {"mediaType": media_type_of(digest), "digest": digest, "repository": name, "tag": tag}
             # No registry tells the tag that a push by digest moved as well.
             self._send(EventSite.PRIMARY, "push", target, None if change.tag else write)
         elif isinstance(change.reference, Tag):
             self._send(EventSite.PRIMARY, "delete", {"repository": name, "tag": change.reference}, write)
         else:
-            self._send(EventSite.PRIMARY, "delete", {"repository": name, "digest": change.reference}, write)
+            target = {"repository": name, "digest": digest_of(change.reference)}
+            self._send(EventSite.PRIMARY, "delete", target, write)
 
     def deliver(self, notice: Notice) -> None:
         """It reaches the admin server, perhaps again. It stays, for it may come once more."""
@@ -299,9 +307,6 @@ class Site:
                 self.note(f"{notice.label}: {'acknowledged' if acknowledged else 'to be sent again'}")
                 if acknowledged and notice.write is not None:
                     notice.write.acknowledged(turn)
-
-    def _media_type(self, digest: Digest) -> str:
-        return "application/octet-stream" if digest == LAYER else MANIFESTS[digest].media_type
 
     def _send(self, site: EventSite, action: str, target: Mapping[str, object], write: Write | None = None) -> None:
         label = f"notice {next(self._labels)} of the {site.value} ({action})"

@@ -6,6 +6,7 @@ Rules (distribution 2.8, `registry/handlers/manifests.go`; facts 3 and 15 of the
    default platform, with the child's digest.
 3. An OCI manifest is answered only to an `Accept` that lists its type; else 404, by tag and by digest.
 4. A digest is answered with its own bytes or not at all.
+5. Manifests and blobs are apart, also where both have one digest: a delete of one leaves the other.
 """
 
 from __future__ import annotations
@@ -15,9 +16,21 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from extproc.oci.reference import Digest, Name, Tag
-from tests.model.content import DIGESTS, DOCKER_LIST, LAYER, MANIFESTS, NAMES, OCI_INDEX, OCI_MANIFEST
+from tests.model.content import (
+    DIGESTS,
+    DOCKER_LIST,
+    LAYER,
+    MANIFESTS,
+    NAMES,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    ONE_AS_BLOB,
+    AsBlob,
+)
 
-Reference = Tag | Digest
+Held = Digest | AsBlob
+Reference = Tag | Held
+_BLOB = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +57,17 @@ class Repository:
     """One name's content at one registry."""
 
     tags: Mapping[Tag, Digest] = field(default_factory=dict)
-    digests: frozenset[Digest] = frozenset()
+    digests: frozenset[Held] = frozenset()
 
     def read(self, reference: Reference, accept: tuple[str, ...]) -> Answer:
         by_tag = isinstance(reference, Tag)
         digest = self.tags.get(reference) if isinstance(reference, Tag) else reference
         if digest is None or digest not in self.digests:
             return NOT_FOUND
+        if isinstance(digest, AsBlob):
+            return Answer(200, digest.digest, _BLOB)
         if digest == LAYER:
-            return Answer(200, digest, "application/octet-stream")
+            return Answer(200, digest, _BLOB)
         manifest, listed = MANIFESTS[digest], _listed(accept)
         if manifest.media_type in {OCI_MANIFEST, OCI_INDEX} and manifest.media_type not in listed:
             return NOT_FOUND
@@ -65,6 +80,9 @@ class Repository:
         child = MANIFESTS[digest].child
         new = {digest, LAYER} | ({child} if child else set())
         return Repository({**self.tags, tag: digest} if tag else self.tags, self.digests | new)
+
+    def with_blob(self, blob: AsBlob) -> Repository:
+        return replace(self, digests=self.digests | {blob})
 
     def without(self, reference: Reference) -> Repository:
         if isinstance(reference, Tag):
@@ -88,7 +106,7 @@ class Version:
     def read(self, name: Name, reference: Reference, accept: tuple[str, ...]) -> Answer:
         return self.content[name].read(reference, accept)
 
-    def has(self, name: Name, digest: Digest) -> bool:
+    def has(self, name: Name, digest: Held) -> bool:
         return digest in self.content[name].digests
 
 
@@ -117,10 +135,10 @@ class Primary:
         ends = [later.time for later in self.versions[1:]] + [float("inf")]
         return [each for each, end in zip(self.versions, ends, strict=True) if end >= since and each.turn <= until]
 
-    def ever(self, name: Name) -> list[Digest]:
+    def ever(self, name: Name) -> list[Held]:
         """What a replication job, however late, may still bring."""
         held = {digest for version in self.versions for digest in version.content[name].digests}
-        return [digest for digest in DIGESTS if digest in held]
+        return [digest for digest in (*DIGESTS, ONE_AS_BLOB) if digest in held]
 
     def ever_tagged(self, name: Name) -> list[tuple[Tag, Digest]]:
         named = {pair for version in self.versions for pair in version.content[name].tags.items()}
@@ -137,10 +155,10 @@ class Secondary:
     def read(self, name: Name, reference: Reference, accept: tuple[str, ...]) -> Answer:
         return self.content[name].read(reference, accept) if self.up else Answer(503)
 
-    def copy(self, name: Name, digest: Digest, tag: Tag | None = None) -> None:
+    def copy(self, name: Name, digest: Held, tag: Tag | None = None) -> None:
         """One job, done: this manifest or layer alone, for jobs also leave things out."""
         held = self.content[name]
-        tags = {**held.tags, tag: digest} if tag else held.tags
+        tags = {**held.tags, tag: digest} if tag and isinstance(digest, str) else held.tags
         self.content[name] = Repository(tags, held.digests | {digest})
 
     def lose(self, name: Name, reference: Reference) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from extproc.auth.access import required_access
 from extproc.auth.grant import Access, Grant, Rejection
-from extproc.evidence.model import DigestState, Evidence, Invalidation, Lease, Snapshot, Unavailable
+from extproc.evidence.model import ContentKind, DigestState, Evidence, Invalidation, Lease, Snapshot, Unavailable
 from extproc.oci.media_type import LEASED_MEDIA_TYPES
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.parse import parse_operation
@@ -231,6 +231,28 @@ FRESH = evidence(DigestState.PRESENT, lease(60.0), confirmed=1)
 )
 def test_digest(request_line: tuple[str, str], known: Evidence, expected: Forward) -> None:
     assert decide(parse_operation(*request_line), PULL, known, ALL, POLICY) == expected
+
+
+KEPT_FROM_HERE = Forward(PRIMARY, Reason.DIGEST_DELETED, observe=True)
+
+
+@pytest.mark.parametrize("state", [DigestState.UNKNOWN, DigestState.PRESENT, DigestState.ABSENT])
+@pytest.mark.parametrize(
+    ("request_line", "deleted_as"),
+    [
+        pytest.param(BLOB, ContentKind.BLOB, id="blob"),
+        pytest.param(BY_DIGEST, ContentKind.MANIFEST, id="manifest"),
+        pytest.param(BY_TAG, ContentKind.MANIFEST, id="tag"),
+    ],
+)
+def test_a_digest_deleted_as_one_kind(
+    request_line: tuple[str, str], deleted_as: ContentKind, state: DigestState
+) -> None:
+    operation = parse_operation(*request_line)
+    known = evidence(state, lease() if request_line is BY_TAG else None, confirmed=1)
+    as_asked, as_other = replace(known, deleted_as=deleted_as), replace(known, deleted_as=deleted_as.other)
+    assert decide(operation, PULL, as_asked, ALL, POLICY) == KEPT_FROM_HERE
+    assert decide(operation, PULL, as_other, ALL, POLICY) == decide(operation, PULL, known, ALL, POLICY)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ D1 = Digest("sha256:" + "1" * 64)
 D2 = Digest("sha256:" + "2" * 64)
 TAG_PATH = "/v2/g/app/manifests/latest"
 DIGEST_PATH = f"/v2/g/app/manifests/{D1}"
+BLOB_PATH = f"/v2/g/app/blobs/{D1}"
+INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 class Failing(MemoryStore):
@@ -173,6 +175,40 @@ async def test_a_deleted_digest_is_never_served_here_until_the_primary_serves_it
     assert routed.decision.reason is Reason.DIGEST_DELETED
     await site.router().observe(routed, response(200, "primary", digest=D1))
     assert (await site.router().route(request("GET", DIGEST_PATH))).decision.reason is Reason.DIGEST_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("read", "other"),
+    [
+        pytest.param(BLOB_PATH, DIGEST_PATH, id="blob"),
+        pytest.param(DIGEST_PATH, BLOB_PATH, id="manifest"),
+    ],
+)
+async def test_what_the_primary_serves_as_one_kind_stays_deleted_as_the_other(read: str, other: str) -> None:
+    """A manifest that was also pushed as a blob, and then deleted as a manifest, or the other way round."""
+    site = Site()
+    await read_tag(site)
+    delete = await site.router(ADMIN).route(request("DELETE", DIGEST_PATH))
+    await site.router().observe(delete, response(202, "primary"))
+    await site.store.secondary_has(NAME, [D1])
+    routed = await site.router().route(request("GET", read))
+    assert routed.decision.reason is Reason.DIGEST_DELETED
+    await site.router().observe(routed, response(200, "primary", digest=D1))
+    assert (await site.router().route(request("GET", read))).decision.reason is Reason.DIGEST_UNKNOWN
+    assert (await site.router().route(request("GET", other))).decision.reason is Reason.DIGEST_DELETED
+
+
+async def test_a_tag_is_not_served_as_a_manifest_that_only_its_blob_is_left_of() -> None:
+    site = Site()
+    delete = await site.router(ADMIN).route(request("DELETE", DIGEST_PATH))
+    await site.router().observe(delete, response(202, "primary"))
+    routed = await site.router().route(request("GET", BLOB_PATH))
+    await site.router().observe(routed, response(200, "primary", digest=D1))
+    # Reconcile takes leases of a listing, which is no proof of the manifest.
+    snapshot = (await site.store.decide(NAME, Tag("latest"))).snapshot
+    await site.store.learn(NAME, snapshot, Observation(D1, tag=Tag("latest"), media_type=INDEX))
+    decision = (await site.router().route(request("GET", TAG_PATH))).decision
+    assert decision == Forward(Route.PRIMARY, Reason.DIGEST_DELETED, observe=True)
 
 
 async def test_a_fallback_demotes_the_digest_for_a_moment() -> None:
