@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 from extproc.notification.secret import Secret
+from extproc.reconcile.source import from_file
 from extproc.registry.account import Account
 from extproc.registry.error import RegistryError
 from extproc.settings import Settings, SettingsError
@@ -56,6 +57,7 @@ def _ours(settings: Settings) -> Iterator[Path]:
         yield settings.service_account.password_file
     if settings.reconcile.names_file is not None:
         _read("reconcile.names_file", settings.reconcile.names_file)
+        from_file(settings.reconcile.names_file)
         yield settings.reconcile.names_file
 
 

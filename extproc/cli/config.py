@@ -44,12 +44,15 @@ def check_config(
     from extproc.bootstrap import render
     from extproc.build import build_verifier
     from extproc.files import check_files
+    from extproc.reconcile.source import check_gitlab_path
     from extproc.settings import Settings
 
     settings = Settings.load(config)
     verifier = build_verifier(settings)
     render(settings)
     files = check_files(settings, envoy=envoy)
+    if settings.reconcile.gitlab_path:
+        check_gitlab_path(settings.reconcile.gitlab_path)
     with_store(settings, lambda store: store.ping())
     facts = {"config": str(config), "auth": settings.auth.mode, "store": settings.store.public_url}
     facts["keys"] = "none needed" if verifier is None else ", ".join(str(path) for path in settings.auth.keys)

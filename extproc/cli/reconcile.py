@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from extproc.cli.name import parse_name
 from extproc.cli.option import DEFAULT_CONFIG, Config, OutputOption
 from extproc.cli.output import Output, print_result
 from extproc.cli.root import cli
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 def reconcile_command(
     *,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]…", help="Only these names, such as group/project/app.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Only these names, such as group/project/app.")
     ] = None,
     config: Config = DEFAULT_CONFIG,
     source: Annotated[
@@ -48,7 +49,6 @@ def reconcile_command(
     An interrupted run is continued by the next. Exit code 1 when a name could not be read.
     """
     from extproc.files import check_account
-    from extproc.oci.reference import Name
     from extproc.reconcile import report
     from extproc.settings import Settings
 
@@ -65,12 +65,13 @@ def reconcile_command(
         rate=rate,
         concurrency=concurrency,
     )
-    wanted = [Name(name) for name in names or ()]
+    wanted = [parse_name(name) for name in names or ()]
     check_account(settings)
     try:
         summary = with_store(settings, lambda store: _reconcile(settings, store, wanted, fresh))
     except (asyncio.CancelledError, KeyboardInterrupt):
-        print("geo-extproc: interrupted; the next run goes on from here", file=sys.stderr)
+        again = "run it again" if wanted else "the next run over the same names goes on from here"
+        print(f"geo-extproc: interrupted; {again}", file=sys.stderr)
         raise typer.Exit(130) from None
     print_result(report.document(summary), report.lines(summary), output)
     if summary.errors:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from extproc.cli.name import parse_name
 from extproc.cli.option import DEFAULT_CONFIG, Config, OutputOption
 from extproc.cli.output import Output
 from extproc.cli.root import cli
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 @cli.command("status")
 def status_command(
-    name: Annotated[str | None, typer.Argument(help="A repository's name; all of the site when not given.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A repository's name; all of the site when not given.")
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     limit: Annotated[int | None, typer.Option(min=1, help="Read at most so many names.")] = None,
     output: OutputOption = Output.TEXT,
@@ -30,11 +33,10 @@ def status_command(
 
     Exit code 1 when the store does not answer, or when nothing is held of NAME.
     """
-    from extproc.oci.reference import Name
     from extproc.settings import Settings
     from extproc.status.table import print_name, print_site
 
-    wanted = None if name is None else Name(name)
+    wanted = None if name is None else parse_name(name)
     if wanted is not None and limit is not None:
         raise typer.BadParameter("it is for all names: leave out NAME or --limit", param_hint="--limit")
     document = _document(Settings.load(config), wanted, limit)

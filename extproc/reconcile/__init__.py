@@ -6,6 +6,7 @@ The way of a run
       └ Reconciler    all names, so many at once (run.py)
           ├ Source        catalog, store, file, or GitLab's listing (source.py)
           ├ Checkpoint    what is done, kept in the store: a killed run is continued (checkpoint.py)
+          ├ Outage        a site that is down ends the run early (outage.py)
           └ Comparison    one name (comparison.py)
               ├ listing   its tags, in bulk or one by one (listing.py)
               └ Presence  what the secondary has, by digest (presence.py)

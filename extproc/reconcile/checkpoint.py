@@ -4,13 +4,17 @@ The head (topic `reconcile-run`) is the authority: who, since when, what was cou
 names themselves are 64-bit hashes in topics of their own, a thousand each, in the order in which they were done; what
 is there beyond the head's number does not count. So a name is counted once, whenever the run is killed, and a save
 costs the same however many names are done. No order of the names is assumed: catalogs have none that lasts.
+
+There is room for one run. An interrupted one over other names gives it up only when the next has names to save: until
+then the head of the new run carries that of the old (`earlier`), whose names are untouched.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
@@ -38,6 +42,8 @@ class Head:
     started: float
     done: int = 0
     counts: Counts = field(default_factory=Counts)
+    earlier: Head | None = None
+    """An interrupted run whose names are the ones kept, as long as this one has done none."""
 
 
 _HEAD: Final = TypeAdapter(Head)
@@ -68,29 +74,37 @@ async def finished(store: Store) -> Summary | None:
 class Checkpoint:
     """The names done and what was counted in them, here and, as of the last `save`, in the store."""
 
-    def __init__(self, store: Store | None, head: Head, done: list[bytes]) -> None:
+    def __init__(self, store: Store | None, head: Head, done: list[bytes], displaced: Head | None = None) -> None:
         """Without a store nothing is saved."""
         self._store = store
         self._done = done
         self._seen = set(done)
         self._saved = len(done)
+        self._turn = asyncio.Lock()
         self.head = head
         self.resumed = len(done)
         """Names that an interrupted run had done."""
+        self.displaced = displaced
+        """An interrupted run that is not continued, and still kept; None once this one has saved a name."""
 
     @classmethod
     async def open(cls, store: Store, source: str, by: str, now: float, *, fresh: bool = False) -> Checkpoint:
         """Continue an interrupted run over the same source, or begin one. Raises StoreUnavailable."""
         old = await running(store)
-        if old is not None and not fresh and old.source == source and 0 <= now - old.started <= OLDEST:
+        if old is not None and old.done == 0:
+            # It has done nothing, so there is nothing to go on from, its start neither.
+            old = old.earlier
+        recent = old is not None and 0 <= now - old.started <= OLDEST
+        if old is not None and recent and not fresh and old.source == source:
             done = await _read(store, old.done)
             if len(done) == old.done:
                 checkpoint = cls(store, Head(source, by, old.started, old.done, old.counts), done)
                 await checkpoint.save()
                 return checkpoint
-        if old is not None:
+            recent = False
+        if old is not None and not recent:
             await _clear(store, old.done)
-        checkpoint = cls(store, Head(source, by, now), [])
+        checkpoint = cls(store, Head(source, by, now), [], old if recent else None)
         await checkpoint.save()
         return checkpoint
 
@@ -106,6 +120,13 @@ class Checkpoint:
     def counts(self) -> Counts:
         return self.head.counts
 
+    @property
+    def kept(self) -> str:
+        """What a message about an early end says of the names that are done; empty when none is."""
+        if self._store is None or not self._done or self.displaced is not None:
+            return ""
+        return f", {len(self._done)} names are done and kept: the next run goes on from there"
+
     def add(self, name: Name, counts: Counts) -> None:
         """This name is done."""
         key = _hash(name)
@@ -118,23 +139,45 @@ class Checkpoint:
         """Raises StoreUnavailable; what was saved before is then still good."""
         if self._store is None:
             return
-        done, head = len(self._done), self.head
-        first = self._saved // _CHUNK
-        for number in range(first, -(-done // _CHUNK)):
-            packed = b"".join(self._done[number * _CHUNK : min((number + 1) * _CHUNK, done)])
-            await self._store.note(f"{RUNNING}-{number}", base64.b85encode(packed).decode())
-        await self._store.note(RUNNING, _HEAD.dump_json(head).decode())
-        self._saved = done
+        async with self._turn:
+            done, head = len(self._done), self.head
+            if done and self.displaced is not None:
+                # The topics of its names become ours: first nobody may go on from them.
+                await self._note(Head(head.source, head.by, head.started))
+                await _clear(self._store, self.displaced.done)
+                self.displaced = None
+            first = self._saved // _CHUNK
+            for number in range(first, -(-done // _CHUNK)):
+                packed = b"".join(self._done[number * _CHUNK : min((number + 1) * _CHUNK, done)])
+                await self._store.note(f"{RUNNING}-{number}", base64.b85encode(packed).decode())
+            await self._note(replace(head, earlier=self.displaced))
+            self._saved = done
+
+    async def close(self) -> None:
+        """The run ended before its end: keep what is done, or the run before it where that was not yet displaced.
+
+        Raises StoreUnavailable.
+        """
+        if self._done and self.displaced is None:
+            await self.save()
+        else:
+            await self._note(self.displaced)
 
     async def finish(self, now: float) -> Summary:
-        """Keep the summary, and no more to continue. Raises StoreUnavailable."""
+        """Keep the summary, and nothing to continue but a run that this one did not displace. Raises
+        StoreUnavailable."""
         head = self.head
         summary = Summary.of(head.counts, source=head.source, by=head.by, started=head.started, finished=now)
         if self._store is not None:
             await self._store.note(FINISHED, summary.to_json())
-            await self._store.note(RUNNING, None)
-            await _clear(self._store, len(self._done))
+            await self._note(self.displaced)
+            if self.displaced is None:
+                await _clear(self._store, len(self._done))
         return summary
+
+    async def _note(self, head: Head | None) -> None:
+        if self._store is not None:
+            await self._store.note(RUNNING, None if head is None else _HEAD.dump_json(head).decode())
 
 
 def _hash(name: Name) -> bytes:

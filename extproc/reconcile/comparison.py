@@ -5,7 +5,8 @@ Rules (docs/evidence.md)
 2. What was seen is kept by operation 4 alone. If the name changed meanwhile, the step is done once more under a fresh
    snapshot; if it changed again, or a write was under way or not yet told to the store (`blocks`), nothing of the
    step is kept and the name is `busy`.
-3. The primary's own 200 to a HEAD of a manifest proves that it has it (`primary_has`); a listing does not.
+3. The primary's own 200 to a HEAD of a manifest proves that it has it (`primary_has`); a listing does not. It proves
+   nothing of a blob of the same digest, nor the other way.
 4. First learn, then drop: to drop a lease changes the name's epoch. Dropped is only what a question of its own
    found untrue, and never for an answer that was refused.
 5. Absence is not kept: `absent` counts for seconds, and what was present is forgotten by operation 6.
@@ -14,12 +15,14 @@ Rules (docs/evidence.md)
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
-from extproc.evidence.model import DigestState, Invalidation, Observation, Record
+from extproc.evidence.model import ContentKind, DigestState, Invalidation, Observation, Record
 from extproc.evidence.store import Store
 from extproc.oci.media_type import LEASED_MEDIA_TYPES
 from extproc.oci.reference import Digest, Name, Tag
@@ -70,7 +73,7 @@ class Comparison:
         self._blocks = blocks
         self._presence = Presence(name, secondary, blobs=blobs)
         self._counter: Counter[str] = Counter()
-        self._examples: dict[str, list[str]] = {"behind": [], "missing": []}
+        self._examples: defaultdict[str, list[str]] = defaultdict(list)
         self._error = ""
         self._busy = False
         self._record = Record(name)
@@ -84,10 +87,23 @@ class Comparison:
         self._record = await self._store.inspect(self._name)
         self._unseen_leases = set(self._record.leases)
         self._theirs = await secondary_tags(self._secondary, self._name)
-        await self._compare_all()
-        await self._drop_leases()
-        self._counter["extra"] += len(self._theirs)
+        if self._theirs or self._record != Record(self._name) or await self._primary_knows():
+            await self._compare_all()
+            await self._drop_leases()
+            self._counter["extra"] += len(self._theirs)
+            self._examples["extra"] += [f"{self._name}:{tag}" for tag in islice(self._theirs, MOST_EXAMPLES)]
+        else:
+            self._counter["gone"] += 1
         return self._counts()
+
+    async def _primary_knows(self) -> bool:
+        """Asked without a snapshot, which would make the store keep a name that may be a mistyped one."""
+        try:
+            async with aclosing(primary_pages(self._primary, self._name)) as pages:
+                await anext(pages, None)
+        except NameUnknown:
+            return False
+        return True
 
     async def _compare_all(self) -> None:
         pages = primary_pages(self._primary, self._name)
@@ -166,27 +182,27 @@ class Comparison:
     async def _observations(self, compared: Iterable[_Compared], looks: Looks) -> list[Observation]:
         """First what the primary answered, for it lifts tombstones; then what the secondary has."""
         seen: list[Observation] = []
-        asked: set[Digest] = set()
+        wanted = {(digest, ContentKind.MANIFEST) for digest in looks.manifests}
+        wanted |= {(digest, ContentKind.BLOB) for digest in looks.blobs}
         for each in compared:
             if each.digest is not None and each.listed.digest is None:
-                asked.add(each.digest)
+                wanted.discard((each.digest, ContentKind.MANIFEST))
                 leased = each.media_type in LEASED_MEDIA_TYPES
                 seen.append(_lease(each.listed.tag if leased else None, each.digest, each.media_type, proven=True))
-        deleted = [digest for digest in {*looks.manifests, *looks.blobs} - asked if self._deleted(digest)]
         seen += [
-            Observation(digest, primary_has=True)
-            for digest in deleted
-            if await self._primary_has(digest, blob=digest in looks.blobs)
+            Observation(digest, primary_has=True, kind=kind)
+            for digest, kind in wanted
+            if self._deleted(digest, kind) and await self._primary_has(digest, kind)
         ]
         seen += [Observation(digest, secondary=DigestState.PRESENT) for digest in looks.present]
         return seen
 
-    def _deleted(self, digest: Digest) -> bool:
+    def _deleted(self, digest: Digest, kind: ContentKind) -> bool:
         known = self._record.digests.get(digest)
-        return self._record.dropped if known is None else known.state is DigestState.DELETED
+        return self._record.dropped if known is None else known.state_as(kind) is DigestState.DELETED
 
-    async def _primary_has(self, digest: Digest, *, blob: bool) -> bool:
-        if blob:
+    async def _primary_has(self, digest: Digest, kind: ContentKind) -> bool:
+        if kind is ContentKind.BLOB:
             return await self._primary.has_blob(self._name, digest)
         return await self._primary.resolve(self._name, digest) is not None
 
@@ -219,9 +235,13 @@ class Comparison:
         self._counter["tags"] += 1
         self._counter[compared.finding] += 1
         self._counter["incomplete"] += compared.held is Held.PARTLY
-        examples = self._examples.get(compared.finding)
-        if examples is not None and len(examples) < MOST_EXAMPLES:
-            examples.append(f"{self._name}:{tag}")
+        self._example(compared.finding, tag)
+        if compared.held is Held.PARTLY:
+            self._example("incomplete", tag)
+
+    def _example(self, of: str, tag: Tag) -> None:
+        if len(self._examples[of]) < MOST_EXAMPLES:
+            self._examples[of].append(f"{self._name}:{tag}")
 
     async def _drop_leases(self) -> None:
         """Leases of tags that the primary did not list, or lists as something that no lease may name."""
@@ -249,8 +269,12 @@ class Comparison:
             names=1,
             busy=int(self._busy),
             errors=int(bool(self._error)),
-            behind_examples=tuple(self._examples["behind"]),
             missing_examples=tuple(self._examples["missing"]),
+            behind_examples=tuple(self._examples["behind"]),
+            incomplete_examples=tuple(self._examples["incomplete"]),
+            extra_examples=tuple(self._examples["extra"]),
+            busy_examples=(self._name,) if self._busy else (),
+            gone_examples=(self._name,) if self._counter["gone"] else (),
             error_examples=(f"{self._name}: {self._error}",) if self._error else (),
             **self._counter,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from extproc.oci.media_type import LEASED_MEDIA_TYPES
@@ -31,7 +31,7 @@ class Listed:
         return self.media_type in LEASED_MEDIA_TYPES
 
 
-async def primary_pages(primary: Site, name: Name) -> AsyncIterator[Sequence[Listed]]:
+async def primary_pages(primary: Site, name: Name) -> AsyncGenerator[Sequence[Listed]]:
     """One request before each page. Raises RegistryError, NameUnknown among them."""
     try:
         async for details in primary.tag_details(name):

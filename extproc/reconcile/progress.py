@@ -11,6 +11,7 @@ from typing import Final, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from extproc.reconcile.checkpoint import Head
 from extproc.reconcile.run import Watch
 from extproc.reconcile.source import Source
 from extproc.reconcile.summary import Counts
@@ -25,15 +26,28 @@ class _Pace:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began = clock()
-        self.total: int | None = None
+        self._total: int | None = None
+        self._guessed = False
         self.resumed = 0
         self.names = 0
         self.tags = 0
         self.errors = 0
 
-    def begin(self, total: int | None, done: int) -> None:
+    def begin(self, source: Source, total: int | None, done: int) -> None:
         self._began = self._clock()
-        self.total, self.resumed = total, done
+        self._total, self._guessed, self.resumed = total, source.total is None, done
+
+    @property
+    def done(self) -> int:
+        """Names, those of an interrupted run included."""
+        return self.resumed + self.names
+
+    @property
+    def total(self) -> int | None:
+        """None also for a guess that the site has outgrown: a bar that is full says that the run is at its end."""
+        if self._total is None or self.done > self._total or (self._guessed and self.done == self._total):
+            return None
+        return self._total
 
     def rate(self) -> float:
         """Tags a second in this run."""
@@ -43,13 +57,12 @@ class _Pace:
         """Seconds; None while nobody can tell."""
         if self.total is None or self.names == 0:
             return None
-        names = max(self.total - self.resumed - self.names, 0)
-        return (self._clock() - self._began) / self.names * names
+        return (self._clock() - self._began) / self.names * (self.total - self.done)
 
     def words(self) -> str:
-        total = "" if self.total is None else f" of {max(self.total, self.resumed + self.names)}"
+        total = "" if self.total is None else f" of {self.total}"
         left = self.left()
-        words = [f"{self.resumed + self.names}{total} names", f"{self.tags} tags", f"{self.rate():.0f} tags/s"]
+        words = [f"{self.done}{total} names", f"{self.tags} tags", f"{self.rate():.0f} tags/s"]
         if self.errors:
             words.append(f"{self.errors} names with errors")
         if left is not None:
@@ -67,10 +80,13 @@ class Lines:
         self._told_at = clock()
 
     def begin(self, source: Source, total: int | None, done: int) -> None:
-        self._pace.begin(total, done)
+        self._pace.begin(source, total, done)
         self._told_at = self._clock()
         told = f", continuing after {done} names of an interrupted run" if done else ""
         self._tell(f"names from {source.key}{told}")
+
+    def displaces(self, interrupted: Head) -> None:
+        self._tell(_giving_way(interrupted))
 
     def tags(self, count: int) -> None:
         self._pace.tags += count
@@ -99,10 +115,15 @@ class Bar:
         self._task: TaskID | None = None
 
     def begin(self, source: Source, total: int | None, done: int) -> None:
-        self._pace.begin(total, done)
+        self._pace.begin(source, total, done)
         if done:
             self._progress.console.print(f"continuing after {done} names of an interrupted run")
-        self._task = self._progress.add_task(source.key, total=total, completed=done, words=self._pace.words())
+        self._task = self._progress.add_task(
+            source.key, total=self._pace.total, completed=done, words=self._pace.words()
+        )
+
+    def displaces(self, interrupted: Head) -> None:
+        self._progress.console.print(_giving_way(interrupted))
 
     def tags(self, count: int) -> None:
         self._pace.tags += count
@@ -115,9 +136,18 @@ class Bar:
 
     def _show(self) -> None:
         if self._task is not None:
-            names = self._pace.resumed + self._pace.names
-            total = None if self._pace.total is None else max(self._pace.total, names)
-            self._progress.update(self._task, completed=names, total=total, words=self._pace.words())
+            if self._pace.total is None:
+                # To `update` None means that nothing changed.
+                self._progress.tasks[0].total = None
+            self._progress.update(self._task, completed=self._pace.done, words=self._pace.words())
+
+
+def _giving_way(interrupted: Head) -> str:
+    return (
+        f"an interrupted run with names from {interrupted.source}, {interrupted.done} of them done, gives way to "
+        "this one as soon as it has some done; to continue it instead, stop this one and run reconcile with those "
+        "names"
+    )
 
 
 @contextmanager

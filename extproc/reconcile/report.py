@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from extproc.reconcile.progress import duration
-from extproc.reconcile.summary import Summary
+from extproc.reconcile.summary import Counts, Summary
 
 _ROWS: Final = (
     ("names", "compared"),
@@ -26,6 +26,7 @@ _ROWS: Final = (
     ("present", "digests seen at the secondary"),
     ("dropped", "held before, and no longer true"),
 )
+_EXAMPLES: Final = tuple(each.name for each in fields(Counts) if each.name.endswith("_examples"))
 _SHOWN: Final = 5
 
 
@@ -43,15 +44,13 @@ def lines(summary: Summary) -> Iterator[str]:
     yield f"names from {summary.source}, compared in {taken}, begun {_moment(summary.started)}"
     for word, meaning in _ROWS:
         yield f"{word:11}{getattr(summary, word):>9}  {meaning}"
-    for word, examples in (
-        ("missing", summary.missing_examples),
-        ("behind", summary.behind_examples),
-        ("error", summary.error_examples),
-    ):
+    for kind in _EXAMPLES:
+        examples = getattr(summary, kind)
+        word = kind.removesuffix("_examples")
         for example in examples[:_SHOWN]:
-            yield f"{word:8} {example}"
+            yield f"{word:11} {example}"
         if len(examples) > _SHOWN:
-            yield f"{word:8} … -o json tells more"
+            yield f"{word:11} … -o json tells more"
 
 
 def _moment(seconds: float) -> str:

@@ -1,4 +1,7 @@
-"""One run over all names: so many at once, each compared, counted and saved; what was busy once more at the end."""
+"""One run over all names: so many at once, each compared, counted and saved; what was busy once more at the end.
+
+A site that is down ends it early (outage.py), and so does a store that stays away. What is done is kept.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from typing import Final, Protocol
 
 from extproc.evidence.store import Store, StoreRefused, StoreUnavailable
 from extproc.oci.reference import Name
-from extproc.reconcile.checkpoint import Checkpoint, finished
+from extproc.reconcile.checkpoint import Checkpoint, Head, finished
 from extproc.reconcile.comparison import Comparison
+from extproc.reconcile.outage import OF_THE_SITE, Outage
 from extproc.reconcile.site import Site
 from extproc.reconcile.source import Source
 from extproc.reconcile.summary import Counts, Summary
@@ -34,6 +38,9 @@ class Watch(Protocol):
     def begin(self, source: Source, total: int | None, done: int) -> None:
         """`total`: names, where known or guessed from the last run; `done` of them by an interrupted run."""
 
+    def displaces(self, interrupted: Head) -> None:
+        """That run is over other names: it can be continued until this one has saved a name."""
+
     def tags(self, count: int) -> None:
         """So many more were compared."""
 
@@ -45,6 +52,7 @@ class Silent:
     """Nobody watches."""
 
     def begin(self, source: Source, total: int | None, done: int) -> None: ...
+    def displaces(self, interrupted: Head) -> None: ...
     def tags(self, count: int) -> None: ...
     def name_done(self, counts: Counts) -> None: ...
 
@@ -81,7 +89,7 @@ class Reconciler:
     async def run(self, source: Source, *, by: str, fresh: bool = False) -> Summary:
         """The caller holds the claim. Cancelled, it saves what is done.
 
-        Raises StoreUnavailable, and RegistryError or SourceInvalid when the names cannot be walked.
+        Raises StoreUnavailable, RegistryError when a site is down or the names cannot be walked, and SourceInvalid.
         """
         begun = self._clock()
         if source.complete:
@@ -91,6 +99,8 @@ class Reconciler:
             last, checkpoint = None, Checkpoint.unsaved(source.key, by, begun)
         guess = last.names if last is not None and last.source == source.key else None
         self._watch.begin(source, guess if source.total is None else source.total, checkpoint.resumed)
+        if checkpoint.displaced is not None and not fresh:
+            self._watch.displaces(checkpoint.displaced)
         self._saved_at = time.monotonic()
         try:
             busy = await self._walk(source.walk(), checkpoint, last_try=False)
@@ -98,7 +108,7 @@ class Reconciler:
         except BaseException:
             with suppress(StoreUnavailable, TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS):
-                    await checkpoint.save()
+                    await checkpoint.close()
             raise
         return await checkpoint.finish(self._clock())
 
@@ -106,25 +116,39 @@ class Reconciler:
         """The names that were busy, unless it is the last try."""
         busy: dict[Name, None] = {}
         under_way: set[Name] = set()
+        outage = Outage(self._concurrency)
         turn = asyncio.Lock()
 
         async def next_name() -> Name | None:
             async with turn:
                 async for name in names:
-                    if name not in checkpoint and name not in under_way and name not in busy:
+                    if not any(name in known for known in (checkpoint, under_way, busy, outage)):
                         under_way.add(name)
                         return name
             return None
 
+        def done(name: Name, counts: Counts) -> None:
+            checkpoint.add(name, counts)
+            self._watch.name_done(checkpoint.counts)
+
+        def outage_over() -> None:
+            for name, error in outage.over().items():
+                done(name, _unread(name, error))
+
         async def work() -> None:
             while (name := await next_name()) is not None:
-                counts = await self._compare(name)
+                try:
+                    counts = await self._compare(name)
+                except OF_THE_SITE as error:
+                    under_way.remove(name)
+                    outage.failed(name, error, checkpoint.kept)
+                    continue
                 under_way.remove(name)
+                outage_over()
                 if counts.busy and not counts.errors and not last_try and len(busy) < _MOST_BUSY:
                     busy[name] = None
                     continue
-                checkpoint.add(name, counts)
-                self._watch.name_done(checkpoint.counts)
+                done(name, counts)
                 await self._save_when_due(checkpoint)
 
         try:
@@ -134,10 +158,11 @@ class Reconciler:
         except BaseExceptionGroup as errors:
             # One is enough to say what ended the run; the others are of the same kind, or its cancellations.
             raise errors.exceptions[0] from None
+        outage_over()
         return list(busy)
 
     async def _compare(self, name: Name) -> Counts:
-        """Raises StoreUnavailable for a store that stays away."""
+        """Raises StoreUnavailable for a store that stays away, and errors of the site (`OF_THE_SITE`)."""
         tries = 0
         while True:
             comparison = Comparison(
@@ -151,8 +176,10 @@ class Reconciler:
             )
             try:
                 return await comparison.run()
+            except OF_THE_SITE:
+                raise
             except RegistryError as error:
-                return Counts(names=1, errors=1, error_examples=(f"{name}: {error}",))
+                return _unread(name, error)
             except StoreRefused:
                 raise
             except StoreUnavailable:
@@ -183,6 +210,10 @@ class Reconciler:
         # Not saved now is saved later: a run killed meanwhile compares some names again.
         with suppress(StoreUnavailable):
             await checkpoint.save()
+
+
+def _unread(name: Name, error: RegistryError) -> Counts:
+    return Counts(names=1, errors=1, error_examples=(f"{name}: {error}",))
 
 
 async def _again(names: list[Name]) -> AsyncIterator[Name]:

@@ -16,9 +16,9 @@ import structlog
 
 from extproc.evidence.store import Store, StoreUnavailable
 from extproc.oci.reference import Name
-from extproc.reconcile.checkpoint import finished
+from extproc.reconcile.checkpoint import Head, finished
 from extproc.reconcile.claim import TTL, ClaimLost, ClaimTaken, claimed, identity
-from extproc.reconcile.run import Reconciler
+from extproc.reconcile.run import Reconciler, Silent
 from extproc.reconcile.source import SourceInvalid, source_of
 from extproc.reconcile.summary import Summary
 from extproc.registry.connect import open_registries
@@ -45,9 +45,22 @@ async def run_once(settings: Settings, store: Store, blocks: Callable[[Name], bo
             registries.secondary,
             concurrency=reconcile.concurrency,
             blobs=reconcile.blobs,
+            watch=Logged(),
             blocks=blocks,
         )
         return await reconciler.run(source, by=identity("serve"))
+
+
+class Logged(Silent):
+    """A watch for who reads the log: it says only what would be missed."""
+
+    def displaces(self, interrupted: Head) -> None:
+        log.warning(
+            "an interrupted reconcile over other names gives way to this one as soon as it has some done",
+            names=interrupted.source,
+            done=interrupted.done,
+            by=interrupted.by,
+        )
 
 
 class Schedule:

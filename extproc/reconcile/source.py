@@ -32,7 +32,7 @@ class Source:
 
 
 def source_of(settings: Reconcile, primary: Site, store: Store) -> Source:
-    """As the settings say. Raises SourceInvalid for a file that cannot be read."""
+    """As the settings say. Raises SourceInvalid for a file that cannot be read, and for what is no path."""
     match settings.names:
         case "catalog":
             return Source("catalog", lambda: _flat(primary.catalog()))
@@ -40,11 +40,23 @@ def source_of(settings: Reconcile, primary: Site, store: Store) -> Source:
             return Source("store", store.names)
         case "gitlab":
             path = settings.gitlab_path
+            check_gitlab_path(path)
             return Source(f"gitlab {path}", lambda: _below(primary, path))
         case "file":
             if settings.names_file is None:
                 raise AssertionError("names_file is checked by the settings")
             return from_file(settings.names_file)
+
+
+def check_gitlab_path(path: str) -> None:
+    """Raises SourceInvalid for what no group or project can be at."""
+    try:
+        Name(path.strip("/"))
+    except ReferenceInvalid as error:
+        raise SourceInvalid(
+            f"reconcile.gitlab_path {path[:300]!r} is not the path of a group or project: write one such as "
+            "group/project, in lower case, without host"
+        ) from error
 
 
 def given(names: Sequence[Name]) -> Source:
@@ -80,7 +92,7 @@ def _name(text: str, where: str) -> Name:
         return Name(text)
     except ReferenceInvalid as error:
         raise SourceInvalid(
-            f"{where}: {error}; write a name such as group/project/app, without host or tag"
+            f"{where}: {error}; write one such as group/project/app, in lower case, without host, tag or digest"
         ) from error
 
 

@@ -43,12 +43,17 @@ class Counts:
     """Digests seen at the secondary, and kept as present."""
     dropped: int = 0
     """Leases, digests and names that were held and are no longer true."""
-    behind_examples: tuple[str, ...] = ()
-    """`name:tag`, at most 20."""
     missing_examples: tuple[str, ...] = ()
-    """`name:tag`, at most 20."""
+    """`name:tag`, at most 20, as in the three that follow."""
+    behind_examples: tuple[str, ...] = ()
+    incomplete_examples: tuple[str, ...] = ()
+    extra_examples: tuple[str, ...] = ()
+    busy_examples: tuple[str, ...] = ()
+    """Names, at most 20."""
+    gone_examples: tuple[str, ...] = ()
+    """Names, at most 20."""
     error_examples: tuple[str, ...] = ()
-    """`name: why`, at most 20."""
+    """`name: why`, at most 20; of unread tags, too."""
 
     def __add__(self, other: Counts) -> Counts:
         together: dict[str, Any] = {}

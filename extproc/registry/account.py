@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from extproc.registry.error import RegistryError
+from extproc.registry.error import Misconfigured
 
 
 class Account:
@@ -18,7 +18,7 @@ class Account:
         self._basic = ""
 
     def basic(self) -> str:
-        """The value of `Authorization` (RFC 7617). Raises RegistryError when the file cannot be used."""
+        """The value of `Authorization` (RFC 7617). Raises Misconfigured when the file cannot be used."""
         try:
             status = self._file.stat()
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
@@ -26,7 +26,7 @@ class Account:
                 self._basic = self._encoded(self._file.read_bytes())
                 self._seen = seen
         except OSError as error:
-            raise RegistryError(
+            raise Misconfigured(
                 f"cannot read service_account.password_file {str(self._file)!r}: {error.strerror}; "
                 "correct the path or its permissions"
             ) from error
@@ -35,7 +35,7 @@ class Account:
     def _encoded(self, content: bytes) -> str:
         password = content.strip(b"\r\n")
         if not password or b"\n" in password:
-            raise RegistryError(
+            raise Misconfigured(
                 f"service_account.password_file {str(self._file)!r} is not one line: write the password alone into it"
             )
         return "Basic " + base64.b64encode(self.username.encode() + b":" + password).decode()

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from extproc.oci.media_type import LEASED_MEDIA_TYPES, bare_media_type
 from extproc.oci.reference import Digest, Name, ReferenceInvalid, Tag
-from extproc.registry.error import BulkUnsupported, NameUnknown, RegistryError
+from extproc.registry.error import BulkUnsupported, Misconfigured, NameUnknown, RegistryError
 from extproc.registry.line import Answer, Line, codes_of
 from extproc.registry.manifest import Manifest, ManifestInvalid, parse_manifest
 from extproc.registry.pages import pages
@@ -190,12 +190,12 @@ class RegistryClient:
 
 
 async def _explained(answers: AsyncIterator[Answer], hint: str) -> AsyncIterator[Answer]:
-    """The same, and what to do about a 401."""
+    """The same, and what to do about a 401 that does not say so itself."""
     try:
         async for answer in answers:
             yield answer
     except RegistryError as error:
-        if error.status != 401:
+        if error.status != 401 or isinstance(error, Misconfigured):
             raise
         raise RegistryError(f"{error}; {hint}", 401) from error
 

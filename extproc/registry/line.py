@@ -28,7 +28,7 @@ from yarl import URL
 
 from extproc.registry.agent import USER_AGENT
 from extproc.registry.challenge import Challenge, parse_challenges
-from extproc.registry.error import RegistryError, cause_of
+from extproc.registry.error import Misconfigured, RegistryError, Unreachable, cause_of
 from extproc.registry.token_source import Authorization, Scopes, TokenSource
 
 LARGEST_BODY: Final = 4 * 1024 * 1024
@@ -79,6 +79,7 @@ class Line:
         self._host = host
         self._server_name = server_name
         self.site = f"the {site} registry" if site else f"the registry {self._base}"
+        self._remedy = f"; start it or correct the sites.{site} table" if site else ""
         self._sleep = sleep
         self._challenge: Challenge | None = None
 
@@ -102,7 +103,7 @@ class Line:
                 return answer
             self._challenge = challenge = self._challenge_of(method, target, answer)
             if last or (authorization is not None and authorization.fresh):
-                raise self.refused(method, target, answer, challenge.parameters.get("error", ""))
+                raise self._not_let_in(method, target, answer, challenge)
             refused = authorization.value if authorization else ""
             authorization = await self._authorize(method, target, challenge, scopes, refused)
         raise AssertionError("the last try returns or raises")
@@ -113,9 +114,22 @@ class Line:
         told = f" ({', '.join(reasons)})" if reasons else ""
         return RegistryError(f"{self._asked(method, target)}: it answered {answer.status}{told}", answer.status)
 
+    def _not_let_in(self, method: str, target: str, answer: Answer, challenge: Challenge) -> RegistryError:
+        """For a 401 to the best that we have."""
+        refused = self.refused(method, target, answer, challenge.parameters.get("error", ""))
+        if challenge.scheme != "basic":
+            return refused
+        return Misconfigured(
+            f"{refused}: check the service account {self._tokens.username!r}, its password_file and what it may read",
+            answer.status,
+        )
+
     def unusable(self, method: str, target: str, what: str) -> RegistryError:
         """An answer whose content is of no use."""
         return RegistryError(f"{self._asked(method, target)}: {what}")
+
+    def _unreachable(self, method: str, target: str, cause: str) -> Unreachable:
+        return Unreachable(f"{self._asked(method, target)}: it cannot be reached: {cause}{self._remedy}")
 
     def _asked(self, method: str, target: str) -> str:
         return f"{self.site}, asked {method} {target.partition('?')[0]}"
@@ -126,7 +140,7 @@ class Line:
         try:
             return await self._tokens.authorization(challenge, scopes, refused=refused)
         except RegistryError as error:
-            raise RegistryError(f"{self._asked(method, target)}: {error}", error.status) from error
+            raise type(error)(f"{self._asked(method, target)}: {error}", error.status) from error
 
     def _challenge_of(self, method: str, target: str, answer: Answer) -> Challenge:
         challenge = self._tokens.choose(parse_challenges(answer.headers.getall("WWW-Authenticate", [])))
@@ -147,7 +161,7 @@ class Line:
         return await self._resilient(method, target, headers, largest)
 
     async def _resilient(self, method: str, target: str, headers: Mapping[str, str], largest: int) -> Answer:
-        """With one more try for a lost connection."""
+        """With one more try for a lost connection. Raises Unreachable."""
         try:
             return await self._once(method, target, headers, largest)
         except TimeoutError:
@@ -155,16 +169,16 @@ class Line:
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as first:
             # A certificate stays wrong, and a connection closed without an answer was tried again by aiohttp itself.
             if isinstance(first, aiohttp.ClientSSLError | aiohttp.ServerDisconnectedError):
-                raise self.unusable(method, target, f"it cannot be reached: {cause_of(first)}") from first
+                raise self._unreachable(method, target, cause_of(first)) from first
             try:
                 return await self._once(method, target, headers, largest)
             except TimeoutError:
                 pass
             except aiohttp.ClientError as error:
-                raise self.unusable(method, target, f"it cannot be reached: {cause_of(error)}") from error
+                raise self._unreachable(method, target, cause_of(error)) from error
         except aiohttp.ClientError as error:
-            raise self.unusable(method, target, f"it cannot be reached: {cause_of(error)}") from error
-        raise self.unusable(method, target, f"it took longer than {self._timeout:g} s")
+            raise self._unreachable(method, target, cause_of(error)) from error
+        raise Unreachable(f"{self._asked(method, target)}: it took longer than {self._timeout:g} s")
 
     async def _once(self, method: str, target: str, headers: Mapping[str, str], largest: int) -> Answer:
         await self._limiter.acquire()

@@ -29,7 +29,7 @@ from yarl import URL
 from extproc.registry.account import Account
 from extproc.registry.agent import USER_AGENT
 from extproc.registry.challenge import Challenge
-from extproc.registry.error import RegistryError, cause_of
+from extproc.registry.error import Misconfigured, RegistryError, Unreachable, cause_of
 
 _DEFAULT_LIFETIME: Final = 60.0
 """Seconds, when the issuer tells none (token specification, `expires_in`)."""
@@ -103,6 +103,11 @@ class TokenSource:
         self._flights: dict[Scopes, asyncio.Task[str]] = {}
         self._refused = ("", 0.0)
 
+    @property
+    def username(self) -> str:
+        """Of the account; empty without one."""
+        return self._account.username if self._account else ""
+
     def choose(self, challenges: Sequence[Challenge]) -> Challenge | None:
         """The one that can be answered; else one of a kind that could be, if the configuration were another."""
         known = [challenge for challenge in challenges if challenge.scheme in ("bearer", "basic")]
@@ -118,15 +123,15 @@ class TokenSource:
         """
         if challenge.scheme == "basic" and self._basic:
             if self._account is None:
-                raise RegistryError("it asks for a name and a password: set service_account.username", 401)
+                raise Misconfigured("it asks for a name and a password: set service_account.username", 401)
             return Authorization(self._account.basic(), fresh=True)
         if challenge.scheme != "bearer":
-            raise RegistryError(
+            raise Misconfigured(
                 f'it asks for {challenge.scheme!r}, not for a token: set auth.mode = "passthrough" if that is right',
                 401,
             )
         if self._realm is None:
-            raise RegistryError("it asks for a token: set auth.realm to its token endpoint", 401)
+            raise Misconfigured("it asks for a token: set auth.realm to its token endpoint", 401)
         token = self._tokens.get(scopes)
         if token is not None and f"Bearer {token.value}" != refused and token.until > self._clock():
             self._tokens.move_to_end(scopes)
@@ -158,7 +163,7 @@ class TokenSource:
         basic = self._account.basic() if self._account else ""
         now = self._clock()
         if basic and basic == self._refused[0] and now < self._refused[1]:
-            raise RegistryError(self._refusal(realm), 401)
+            raise Misconfigured(self._refusal(realm), 401)
         token, lifetime = _read(realm, await self._ask(realm, scopes, basic))
         usable = lifetime - min(_MARGIN, lifetime / 10)
         self._tokens[scopes] = _Token(token, now + usable)
@@ -185,7 +190,7 @@ class TokenSource:
             ) as response:
                 if response.status == 401 and basic:
                     self._refused = (basic, self._clock() + _PAUSE)
-                    raise RegistryError(self._refusal(realm), 401)
+                    raise Misconfigured(self._refusal(realm), 401)
                 if response.status != 200:
                     raise RegistryError(
                         f"the token endpoint {realm.url} answered {response.status} for {' '.join(scopes)}",
@@ -193,12 +198,11 @@ class TokenSource:
                     )
                 return await _body(realm, response)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise RegistryError(f"the token endpoint {realm.url} did not answer: {cause_of(error)}") from error
+            raise Unreachable(f"the token endpoint {realm.url} did not answer: {cause_of(error)}") from error
 
     def _refusal(self, realm: Realm) -> str:
-        name = self._account.username if self._account else ""
         return (
-            f"the token endpoint {realm.url} refused the service account {name!r}: "
+            f"the token endpoint {realm.url} refused the service account {self.username!r}: "
             "check service_account.username and its password_file"
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from extproc.evidence.model import DigestState, Record
+from extproc.evidence.model import ContentKind, DigestState, Record
 from extproc.oci.reference import Digest
 
 
@@ -62,6 +62,9 @@ class DigestStatus:
     state: str
     confirmed: float | None
     """For present: seconds since it was last seen here."""
+    deleted_as: str | None = None
+    """`manifest` or `blob`: still deleted as that, though the primary served it as the other since; `state` is of the
+    other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,9 @@ def status_of(record: Record, max_staleness: float) -> NameStatus:
             for digest, since in sorted(record.awaited.items(), key=lambda each: (-each[1], each[0]))
         ),
         digests=tuple(
-            DigestStatus(digest, known.state.value, known.confirmed)
+            DigestStatus(
+                digest, known.state.value, known.confirmed, known.deleted_as.value if known.deleted_as else None
+            )
             for digest, known in sorted(record.digests.items())
         ),
     )
@@ -139,5 +144,6 @@ def _behind(record: Record) -> int:
 
 
 def _state(record: Record, digest: Digest) -> DigestState:
+    """As a manifest: a tag names nothing else."""
     known = record.digests.get(digest)
-    return DigestState.UNKNOWN if known is None else known.state
+    return DigestState.UNKNOWN if known is None else known.state_as(ContentKind.MANIFEST)

@@ -160,7 +160,10 @@ def _reconcile(noted: Document) -> Iterator[str]:
             f"{last['behind']} behind, {last['missing']} missing, {last['extra']} extra{errors}"
         )
     if running is not None:
-        yield f"under way, or interrupted: began {span(running['age'])} ago, {_of(running['names'], 'name')} done"
+        yield (
+            f"under way, or interrupted: names from {running['source']}, {running['names']} done, "
+            f"began {span(running['age'])} ago, by {running['by']}"
+        )
 
 
 def _of(count: int, noun: str) -> str:

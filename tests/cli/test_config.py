@@ -78,6 +78,39 @@ class TestCheckConfig:
         assert json.loads(run("check-config", "--no-envoy", "-c", config, "-o", "json").out)["files"] == "no others"
 
     @pytest.mark.parametrize(
+        ("content", "parts"),
+        [
+            pytest.param(None, ["reconcile.names_file", "/names", "No such file", "correct the path"], id="missing"),
+            pytest.param(
+                "group/one\nGroup/Two\n",
+                ["line 2 of", "/names'", "'Group/Two'", "group/project"],
+                id="not a name",
+            ),
+            pytest.param("# none\n", ["/names'", "no name in it", "one on each line"], id="no name"),
+        ],
+    )
+    @pytest.mark.parametrize("names", ["", 'reconcile.names = "file"\n'])
+    def test_names_file(self, run: Run, config: Path, content: str | None, parts: list[str], names: str) -> None:
+        config.write_text(f'{config.read_text()}{names}reconcile.names_file = "names"\n')
+        file = config.parent / "names"
+        file.write_text("# ours\ngroup/one\n")
+        assert json.loads(run("check-config", "-c", config, "-o", "json").out)["files"] == str(file)
+        if content is None:
+            file.unlink()
+        else:
+            file.write_text(content)
+        one_sentence(run("check-config", "-c", config), 2, *parts)
+
+    @pytest.mark.parametrize("names", ["", 'reconcile.names = "gitlab"\n'])
+    def test_gitlab_path(self, run: Run, config: Path, names: str) -> None:
+        before = config.read_text() + names
+        config.write_text(before + 'reconcile.gitlab_path = "group/project"\n')
+        assert run("check-config", "-c", config).code == 0
+        config.write_text(before + 'reconcile.gitlab_path = "https://gitlab/Group"\n')
+        ran = run("check-config", "-c", config)
+        one_sentence(ran, 2, "reconcile.gitlab_path 'https://gitlab/Group' is not the path", "such as group/project")
+
+    @pytest.mark.parametrize(
         ("key", "parts"),
         [
             pytest.param(b"nonsense", ["key.pem", "neither PEM nor a JWKS"], id="no key"),

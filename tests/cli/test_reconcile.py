@@ -63,7 +63,12 @@ def test_memory_is_the_serving_process_own(run: Run, config: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        pytest.param(("Group/App",), ["'Group/App'"], id="not a name"),
+        pytest.param(
+            ("Group/App",), ["'Group/App' is not a repository name: write one such as group/"], id="not a name"
+        ),
+        pytest.param(
+            ("--gitlab-path", "Group"), ["gitlab_path 'Group' is not the path", "such as group/"], id="not a path"
+        ),
         pytest.param(("a", "--names", "catalog"), ["'a'", "--names"], id="names and a source"),
         pytest.param(("a", "--fresh"), ["'a'", "--fresh"], id="names and fresh"),
         pytest.param(("--names", "file"), ["names_file is not given"], id="no file"),
@@ -139,15 +144,27 @@ def test_names_from_a_file_beside_the_caller(
     ran = run("reconcile", "-c", sited, "--names-file", "names")
     assert ran.code == 1
     assert f"names from file {tmp_path}/here/names" in ran.out
-    assert "error    group/one: the secondary registry" in ran.out
+    assert "error       group/one: the secondary registry" in ran.out
     assert json.loads(in_store(sited, "reconcile"))["errors"] == 1
+
+
+def test_a_site_that_is_down_ends_the_run(run: Run, sited: Path, tmp_path: Path) -> None:
+    (tmp_path / "names").write_text("".join(f"group/app{number}\n" for number in range(200)))
+    ran = run("reconcile", "-c", sited, "--names-file", tmp_path / "names", "--concurrency", "4")
+    assert (ran.code, ran.out) == (1, "")
+    sentence = ran.err.splitlines()[-1]
+    assert "the secondary registry, asked GET" in sentence
+    assert "Connection refused; start it or correct the sites.secondary table; " in sentence
+    assert sentence.endswith("so it went with 5 names in a row: the run ends")
+    assert in_store(sited, "reconcile-run") is None, "nothing was begun"
+    assert in_store(sited, "claim"), "it was released"
 
 
 def test_names_of_the_store(run: Run, sited: Path) -> None:
     in_store(sited, "name")
     ran = run("reconcile", "-c", sited, "--names", "store")
     assert ran.code == 1
-    assert "error    group/app: " in ran.out
+    assert "error       group/app: " in ran.out
 
 
 def test_nothing_to_do(run: Run, sited: Path) -> None:

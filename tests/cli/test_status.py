@@ -109,7 +109,7 @@ def test_nobody_serves(run: Run, config: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        pytest.param(("G/app",), "'G/app' is not a repository name", id="name"),
+        pytest.param(("G/app",), "'G/app' is not a repository name: write one such as group/", id="name"),
         pytest.param(("a/b:latest",), "'a/b:latest' is not", id="a reference"),
         pytest.param(("--limit", "0"), "--limit", id="limit"),
         pytest.param(("a/b", "--limit", "5"), "it is for all names", id="a limit for a name"),

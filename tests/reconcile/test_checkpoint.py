@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from extproc.evidence.memory import MemoryStore
+from extproc.evidence.store import StoreUnavailable
 from extproc.oci.reference import Name
 from extproc.reconcile.checkpoint import FINISHED, OLDEST, RUNNING, Checkpoint, finished, running
 from extproc.reconcile.summary import Counts
@@ -37,7 +40,8 @@ async def test_what_was_saved_is_there_again(count: int) -> None:
     assert (again.resumed, again.counts.names, again.counts.tags) == (count, count, 2 * count)
     assert all(name in again for name in names(0, count))
     assert not any(name in again for name in names(count, count + 50))
-    assert again.head.started == NOW
+    # One that has done nothing is not continued.
+    assert again.head.started == (NOW if count else NOW + 5)
 
 
 async def test_saves_go_on_where_the_last_ended() -> None:
@@ -81,6 +85,86 @@ async def test_what_is_not_continued(source: str, after: float, fresh: bool) -> 
     head = await running(store)
     assert head is not None
     assert (head.source, head.done) == (source, 0)
+
+
+async def test_a_run_over_another_source_displaces_nothing_before_it_has_done_a_name() -> None:
+    store = MemoryStore(2.0)
+    await kept(store, 1500)
+    other = await opened(store, "file names", NOW + 5)
+    assert other.displaced is not None
+    assert (other.displaced.source, other.displaced.done) == ("catalog", 1500)
+    await other.save()
+    # Killed here, nothing is lost; and what had done nothing lends its start to nobody.
+    third = await opened(store, "file names", NOW + 10)
+    assert (third.resumed, third.head.started) == (0, NOW + 10)
+    again = await opened(store, now=NOW + 15)
+    assert (again.resumed, again.head.started, again.displaced) == (1500, NOW, None)
+    assert all(name in again for name in names(0, 1500))
+
+
+@pytest.mark.parametrize(("before", "after"), [(5, 1), (5, 8), (1500, 3)])
+async def test_with_its_first_name_done_it_has_the_place(before: int, after: int) -> None:
+    store = MemoryStore(2.0)
+    await kept(store, before)
+    other = await opened(store, "file names", NOW + 5)
+    for name in names(5000, 5000 + after):
+        other.add(name, ONE)
+    await other.save()
+    assert other.displaced is None
+    again = await opened(store, "file names", NOW + 10)
+    assert (again.resumed, again.head.started) == (after, NOW + 5)
+    assert [await store.noted(f"{RUNNING}-{number}") for number in (1, 2)] == [None, None]
+    assert (await opened(store, now=NOW + 15)).resumed == 0
+
+
+class Dying(MemoryStore):
+    """Takes so many notes, and no more."""
+
+    left = 1000
+
+    async def note(self, topic: str, text: str | None) -> None:
+        if self.left == 0:
+            raise StoreUnavailable("killed")
+        self.left -= 1
+        await super().note(topic, text)
+
+
+@pytest.mark.parametrize("writes", range(6))
+async def test_killed_while_it_takes_the_place(writes: int) -> None:
+    """Whatever was written last: no name counts as done for a run that did not do it."""
+    store = Dying(2.0)
+    await kept(store, 5)
+    other = await opened(store, "file names", NOW + 5)
+    for name in names(5000, 5008):
+        other.add(name, ONE)
+    store.left = writes
+    with suppress(StoreUnavailable):
+        await other.save()
+    store.left = 1000
+    again = await opened(store, now=NOW + 10)
+    assert (again.resumed, names(0, 1)[0] in again) in [(5, True), (0, False)]
+    assert names(5000, 5001)[0] not in again
+
+
+async def test_a_run_that_did_nothing_leaves_nothing() -> None:
+    store = MemoryStore(2.0)
+    await (await opened(store)).close()
+    assert await running(store) is None
+    await kept(store, 5)
+    before = await running(store)
+    await (await opened(store, "file names", NOW + 5)).close()
+    assert await running(store) == before
+    # Nor does one that was stopped before its first save take a place that it did not have.
+    stopped = await opened(store, "file names", NOW + 5)
+    stopped.add(names(5000, 5001)[0], ONE)
+    assert stopped.kept == ""
+    await stopped.close()
+    assert await running(store) == before
+    # One that goes on keeps what it goes on from.
+    continued = await opened(store, now=NOW + 5)
+    assert continued.kept == ", 5 names are done and kept: the next run goes on from there"
+    await continued.close()
+    assert await running(store) == before
 
 
 @pytest.mark.parametrize(

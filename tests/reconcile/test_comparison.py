@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from extproc.evidence.memory import MemoryStore
-from extproc.evidence.model import DigestState, Evidence, Invalidation, Lease, Observation
+from extproc.evidence.model import ContentKind, DigestState, Evidence, Invalidation, Lease, Observation
 from extproc.oci.reference import Digest, Name, Tag
 from extproc.reconcile.comparison import STEP, Comparison
 from extproc.reconcile.summary import Counts
@@ -126,7 +126,9 @@ async def test_the_whole_name_is_missing(sites: Sites) -> None:
 async def test_extra(sites: Sites) -> None:
     sites.both("one", "v1")
     sites.secondary.put(NAME, "two", "v2", "v3")
-    assert await sites.compare() == Counts(names=1, tags=1, same=1, extra=2, leases=1, present=1)
+    assert await sites.compare() == Counts(
+        names=1, tags=1, same=1, extra=2, leases=1, present=1, extra_examples=("group/app:v2", "group/app:v3")
+    )
 
 
 async def test_a_tag_that_names_what_the_secondary_lost(sites: Sites) -> None:
@@ -230,6 +232,7 @@ async def test_under_a_mark_nothing_is_learned(sites: Sites) -> None:
     await sites.store.begin_write(NAME, "mark", Invalidation(tag=V1), 60)
     found = await sites.compare()
     assert (found.same, found.busy, found.leases, found.present) == (1, 1, 0, 0)
+    assert found.busy_examples == (NAME,)
     assert await sites.lease() is None
     assert await sites.state(held) is DigestState.UNKNOWN
 
@@ -305,6 +308,7 @@ async def test_an_index_without_a_child_is_not(index: tuple[Sites, Digest, list[
     del sites.secondary.manifests[NAME, children[1]]
     found = await sites.compare()
     assert (found.same, found.present, found.incomplete) == (1, 1, 1)
+    assert found.incomplete_examples == ("group/app:v1",)
     states = [await sites.state(each) for each in (top, *children)]
     assert states == [DigestState.UNKNOWN, DigestState.PRESENT, DigestState.UNKNOWN]
 
@@ -423,6 +427,45 @@ async def test_a_tombstone_of_a_blob_is_lifted_where_the_primary_has_it(sites: S
     assert [await sites.state(blob) for blob in BLOBS] == [DigestState.PRESENT, DigestState.DELETED]
 
 
+@pytest.mark.parametrize("there_as", ContentKind)
+async def test_threat_a_tombstone_is_lifted_for_what_the_primary_served_alone(
+    sites: Sites, there_as: ContentKind
+) -> None:
+    """A manifest that was also pushed as a blob: the one says nothing of the other."""
+    held = sites.both("both", *(["v1"] if there_as is ContentKind.MANIFEST else []))
+    if there_as is ContentKind.BLOB:
+        sites.both("one", "v1")
+        for site in (sites.primary, sites.secondary):
+            site.put(NAME, "one", "v1", blobs=[held])
+            site.blobs = {(NAME, held)}
+        sites.primary.manifests.pop((NAME, held))
+    await sites.store.primary_changed(NAME, Invalidation(tombstone=held))
+    for _ in range(2):  # and again, with one of the two deleted
+        sites.primary.bulk = sites.secondary.bulk = False
+        await sites.compare(blobs=True)
+        known = (await sites.store.inspect(NAME)).digests[held]
+        assert known.state_as(there_as) is DigestState.PRESENT
+        assert known.state_as(there_as.other) is DigestState.DELETED
+
+
+async def test_threat_what_is_deleted_as_a_blob_is_lifted_by_the_primarys_blob_alone(sites: Sites) -> None:
+    """Both sites list a manifest that is also its tag's config."""
+    (config, _) = BLOBS
+    for site in (sites.primary, sites.secondary):
+        site.put(NAME, "one", "v1", blobs=[config])
+        site.blobs = {(NAME, config)}
+    await sites.store.primary_changed(NAME, Invalidation(tombstone=config))
+    begun = await sites.evidence(config)
+    seen = Observation(config, primary_has=True, kind=ContentKind.MANIFEST)
+    assert await sites.store.learn_all(NAME, begun.snapshot, [seen])
+    sites.primary.blobs.clear()
+    await sites.compare(blobs=True)
+    assert (await sites.store.inspect(NAME)).digests[config].state_as(ContentKind.BLOB) is DigestState.DELETED
+    sites.primary.blobs = {(NAME, config)}
+    await sites.compare(blobs=True)
+    assert (await sites.store.inspect(NAME)).digests[config].state_as(ContentKind.BLOB) is DigestState.PRESENT
+
+
 async def test_a_dropped_name_that_is_there_again_is_warm_again(
     index: tuple[Sites, Digest, list[Digest]],
 ) -> None:
@@ -478,16 +521,36 @@ async def test_a_name_that_the_primary_does_not_know_is_dropped(sites: Sites) ->
     sites.primary.listed.clear()
     sites.primary.manifests.clear()
     found = await sites.compare()
-    assert found == Counts(names=1, gone=1, extra=1, dropped=1)
+    assert found == Counts(
+        names=1, gone=1, extra=1, dropped=1, gone_examples=(NAME,), extra_examples=("group/app:v1",)
+    )
     assert await sites.lease() is None
     assert await sites.state(held) is DigestState.DELETED
     assert (await sites.compare()).dropped == 0, "once is enough"
 
 
-async def test_a_name_that_nobody_knows_leaves_the_store_as_it_is(sites: Sites) -> None:
-    assert await sites.compare() == Counts(names=1, gone=1)
-    record = await sites.store.inspect(NAME)
-    assert (record.dropped, record.leases, record.digests) == (False, {}, {})
+async def test_a_name_that_nobody_knows_leaves_nothing_behind(sites: Sites) -> None:
+    """Such as one that was mistyped."""
+    assert await sites.compare() == Counts(names=1, gone=1, gone_examples=(NAME,))
+    assert [name async for name in sites.store.names()] == []
+    sites.primary.put(NAME, "one", "v1")
+    assert (await sites.compare()).leases == 1
+
+
+async def test_an_unknown_name_of_which_something_is_held_is_dropped(sites: Sites) -> None:
+    sites.primary.put(NAME, "one", "v1")
+    await sites.compare()
+    sites.primary.listed.clear()
+    sites.primary.manifests.clear()
+    assert await sites.compare() == Counts(names=1, gone=1, dropped=1, gone_examples=(NAME,))
+    assert (await sites.store.inspect(NAME)).dropped
+
+
+async def test_a_name_of_which_the_primary_tells_nothing_leaves_nothing_behind(sites: Sites) -> None:
+    sites.primary.refused["tags"] = DOWN
+    with pytest.raises(RegistryError):
+        await sites.compare()
+    assert [name async for name in sites.store.names()] == []
 
 
 async def test_a_name_without_tags_whose_content_is_served_is_not_dropped(sites: Sites) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from extproc.oci.reference import Name
+from extproc.reconcile.checkpoint import Head
 from extproc.reconcile.progress import Bar, Lines, duration, watched
-from extproc.reconcile.source import given
+from extproc.reconcile.source import Source, given
 from extproc.reconcile.summary import Counts
 from tests.evidence.subject import Clock
 
@@ -61,15 +64,57 @@ def test_without_a_total_nobody_knows_what_is_left(clock: Clock) -> None:
     assert stream.getvalue().splitlines()[-1] == "reconcile: 1 names, 0 tags, 0 tags/s"
 
 
+GUESSED = Source("catalog", SOURCE.walk)
+
+
 def test_more_names_than_guessed(clock: Clock) -> None:
+    """The site has grown since: nobody knows by how much, so nothing is said of what is left."""
     stream = io.StringIO()
     lines = Lines(stream, clock)
-    lines.begin(SOURCE, 1, 0)
-    lines.name_done(Counts(names=1))
-    clock.now += 10
-    lines.name_done(Counts(names=2))
-    assert "2 of 2 names" in stream.getvalue()
-    assert "about 0 s left" in stream.getvalue()
+    lines.begin(GUESSED, 3, 0)
+    for number in range(1, 5):
+        clock.now += 5
+        lines.name_done(Counts(names=number))
+    assert stream.getvalue().splitlines()[1:] == [
+        "reconcile: 1 of 3 names, 0 tags, 0 tags/s, about 10 s left",
+        "reconcile: 2 of 3 names, 0 tags, 0 tags/s, about 5 s left",
+        "reconcile: 3 names, 0 tags, 0 tags/s",
+        "reconcile: 4 names, 0 tags, 0 tags/s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "done", "shown"),
+    [
+        pytest.param(GUESSED, 0, [(1, 3), (2, 3), (3, None), (4, None)], id="guessed"),
+        pytest.param(GUESSED, 5, [(6, None), (7, None), (8, None), (9, None)], id="guessed, and passed before"),
+        pytest.param(SOURCE, 0, [(1, 3), (2, 3), (3, 3), (4, None)], id="counted"),
+    ],
+)
+def test_a_bar_is_full_only_at_the_end(source: Source, done: int, shown: list[tuple[int, int | None]]) -> None:
+    with Progress(console=Console(file=io.StringIO())) as progress:
+        bar = Bar(progress)
+        bar.begin(source, 3, done)
+        assert progress.tasks[0].total == (3 if done < 3 else None)
+        seen = []
+        for number in range(1, 5):
+            bar.name_done(Counts(names=number))
+            seen.append((progress.tasks[0].completed, progress.tasks[0].total))
+    assert seen == shown
+
+
+def test_an_interrupted_run_that_gives_way() -> None:
+    stream = io.StringIO()
+    head = Head("catalog", "reconcile on host, pid 1", 0.0, 1500)
+    Lines(stream).displaces(head)
+    with Progress(console=Console(file=stream, width=300)) as progress:
+        Bar(progress).displaces(head)
+    told, shown = (line for line in stream.getvalue().splitlines() if line.strip())
+    assert told == f"reconcile: {shown}"
+    assert shown == (
+        "an interrupted run with names from catalog, 1500 of them done, gives way to this one "
+        "as soon as it has some done; to continue it instead, stop this one and run reconcile with those names"
+    )
 
 
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from typing import Any
 
 from extproc.reconcile import report
 from extproc.reconcile.summary import Counts, Summary
@@ -36,9 +37,17 @@ def test_every_count_has_its_row_and_its_meaning() -> None:
 
 def test_a_few_examples() -> None:
     text = "\n".join(report.lines(SUMMARY))
-    assert "missing  group/app:v4\nmissing  … -o json tells more\n" in text
+    assert "missing     group/app:v4\nmissing     … -o json tells more\n" in text
     assert "group/app:v5" not in text
-    assert text.endswith("error    group/app: it answered 500")
+    assert text.endswith("error       group/app: it answered 500")
+
+
+def test_examples_of_every_kind() -> None:
+    kinds = [each.name for each in fields(Counts) if each.name.endswith("_examples")]
+    told = Counts(**dict[str, Any]({kind: (f"an example of {kind}",) for kind in kinds}))
+    text = "\n".join(report.lines(Summary.of(told, source="", by="", started=0, finished=0)))
+    for kind in kinds:
+        assert f"\n{kind.removesuffix('_examples'):11} an example of {kind}" in text
 
 
 def test_json() -> None:

@@ -13,11 +13,12 @@ from extproc.evidence.memory import MemoryStore
 from extproc.evidence.model import Invalidation, Record
 from extproc.evidence.store import StoreRefused, StoreUnavailable
 from extproc.oci.reference import Name
-from extproc.reconcile.checkpoint import finished, running
+from extproc.reconcile.checkpoint import Head, finished, running
 from extproc.reconcile.run import Reconciler
-from extproc.reconcile.source import Source, given
+from extproc.reconcile.source import Source, given, source_of
 from extproc.reconcile.summary import Counts, Summary
-from extproc.registry.error import RegistryError
+from extproc.registry.error import Misconfigured, RegistryError, Unreachable
+from extproc.settings.reconcile import Reconcile
 from tests.evidence.subject import Clock
 from tests.reconcile.fake_site import FakeSite
 
@@ -51,8 +52,13 @@ class Watching:
     tags_told: int = 0
     names_told: list[int] = field(default_factory=list)
 
+    displaced: list[tuple[str, int]] = field(default_factory=list)
+
     def begin(self, source: Source, total: int | None, done: int) -> None:
         self.begun.append((source.key, total, done))
+
+    def displaces(self, interrupted: Head) -> None:
+        self.displaced.append((interrupted.source, interrupted.done))
 
     def tags(self, count: int) -> None:
         self.tags_told += count
@@ -255,6 +261,83 @@ async def test_names_that_cannot_be_walked_end_the_run_which_can_be_continued() 
     head = await running(site.store)
     assert head is not None
     assert head.done == 10
+
+
+async def test_an_interrupted_run_over_other_names_is_told_of_and_kept_until_this_one_has_done_some() -> None:
+    site = Site()
+    await site.interrupted(after=10)
+    other = site.source("store")
+
+    def away() -> AsyncIterator[Name]:
+        raise RegistryError("the catalog answered 500", 500)
+
+    with pytest.raises(RegistryError):
+        await site.run(Source("store", away))
+    assert site.watching.displaced == [("catalog", 10)]
+    head = await running(site.store)
+    assert head is not None
+    assert (head.source, head.done) == ("catalog", 10)
+    await site.run(other)
+    assert site.watching.displaced == [("catalog", 10)] * 2
+    await site.interrupted(after=1)
+    await site.run(site.source("store"), fresh=True)
+    assert site.watching.displaced == [("catalog", 10)] * 2, "who asked for it need not be told"
+
+
+async def test_a_run_that_failed_at_once_has_not_begun() -> None:
+    site = Site()
+    site.registry.refused["catalog"] = Unreachable("the primary registry: it cannot be reached")
+    with pytest.raises(Unreachable):
+        await site.run(source_of(Reconcile(), site.registry, site.store))
+    assert await running(site.store) is None
+    site.registry.refused.clear()
+    site.clock.now += 600
+    assert (await site.run()).started == site.clock.now
+
+
+@pytest.mark.parametrize("error", [Unreachable("it cannot be reached"), Misconfigured("it refused us", 401)])
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_a_site_that_is_down_ends_the_run_early(error: RegistryError, concurrency: int) -> None:
+    site = Site()
+    down = ("tags", "resolve", "manifest")
+
+    async def hook(question: str) -> None:
+        await asyncio.sleep(0)
+        if len(site.watching.names_told) >= 10:
+            site.registry.refused = dict.fromkeys(down, error)
+
+    site.registry.before = hook
+    with pytest.raises(
+        type(error), match=r"^it .+; so it went with \d names in a row: the run ends, 1\d names are done and"
+    ):
+        await site.run(concurrency=concurrency)
+    head = await running(site.store)
+    assert head is not None
+    assert (head.counts.errors, head.counts.names) == (0, head.done)
+    assert len(set(site.compared())) < len(NAMES)
+    site.registry.before, site.registry.refused = lambda _: asyncio.sleep(0), {}
+    summary = await site.run()
+    assert (summary.names, summary.errors, summary.tags) == (30, 0, 60)
+
+
+async def test_a_few_names_that_cannot_be_reached_are_errors() -> None:
+    site = Site()
+    for name in NAMES[3:9:2]:
+        site.registry.refused[f"tags {name} "] = Unreachable("it took longer than 30 s")
+    summary = await site.run(concurrency=1)
+    assert (summary.names, summary.errors) == (30, 3)
+    assert site.watching.names_told == list(range(1, 31))
+    summary = await site.run(given(NAMES[3:6:2]), concurrency=1)
+    assert (summary.names, summary.errors) == (2, 2)
+
+
+async def test_single_names_of_a_site_that_is_down() -> None:
+    site = Site()
+    site.registry.refused["tags"] = Unreachable("it took longer than 30 s")
+    with pytest.raises(
+        Unreachable, match=r"^it took longer than 30 s; so it went with 3 names in a row: the run ends$"
+    ):
+        await site.run(given(NAMES), concurrency=1)
 
 
 async def test_a_store_that_is_away_for_a_moment_is_waited_for() -> None:

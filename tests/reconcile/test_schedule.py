@@ -12,9 +12,9 @@ import structlog.testing
 
 from extproc.evidence.memory import MemoryStore
 from extproc.evidence.store import StoreUnavailable
-from extproc.reconcile.checkpoint import FINISHED
+from extproc.reconcile.checkpoint import FINISHED, Head
 from extproc.reconcile.claim import TTL, ClaimLost, ClaimTaken
-from extproc.reconcile.schedule import Schedule, keep_reconciling
+from extproc.reconcile.schedule import Logged, Schedule, keep_reconciling
 from extproc.reconcile.source import SourceInvalid
 from extproc.reconcile.summary import Counts, Summary
 from extproc.registry.error import RegistryError
@@ -163,6 +163,13 @@ async def test_one_line_at_the_end(logged: list[MutableMapping[str, Any]]) -> No
     await World(until=50).play()
     (line,) = logged
     assert (line["event"], line["log_level"], line["names"], line["seconds"]) == ("reconcile finished", "info", 1, 10)
+
+
+async def test_an_interrupted_run_that_gives_way_is_logged(logged: list[MutableMapping[str, Any]]) -> None:
+    Logged().displaces(Head("catalog", "reconcile on host, pid 1", START, 1500))
+    (line,) = logged
+    assert (line["log_level"], line["names"], line["done"]) == ("warning", "catalog", 1500)
+    assert (line["by"], "gives way" in line["event"]) == ("reconcile on host, pid 1", True)
 
 
 async def test_without_a_period_nothing_runs() -> None:

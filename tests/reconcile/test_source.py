@@ -69,6 +69,13 @@ async def test_nothing_below_a_path(primary: FakeSite, bulk: bool, path: str, re
     assert path in str(raised.value)
 
 
+@pytest.mark.parametrize("path", ["Group", "a//b", "../x", "a?b", "/"])
+async def test_a_path_that_is_none_is_refused_before_it_is_asked(path: str) -> None:
+    with pytest.raises(SourceInvalid, match=r"gitlab_path .+ is not the path of a group or project: .+group/project"):
+        of(names="gitlab", gitlab_path=path)
+    assert of(names="gitlab", gitlab_path="group/").key == "gitlab group/"
+
+
 async def test_a_file(tmp_path: Path) -> None:
     file = tmp_path / "names"
     file.write_text("# ours\ngroup/one\n\n  group/two \r\nother/three")
@@ -80,7 +87,11 @@ async def test_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        pytest.param(b"group/one\nGroup/Two\n", ["line 2", "'Group/Two'", "group/project/app"], id="not a name"),
+        pytest.param(
+            b"group/one\nGroup/Two\n",
+            ["line 2", "'Group/Two'", "group/project/app, in lower"],
+            id="not a name",
+        ),
         pytest.param(b"group/one:v1\n", ["line 1", "'group/one:v1'"], id="a tag"),
         pytest.param(b"\xff\xfe\n", ["is not text"], id="not text"),
         pytest.param(None, ["No such file", "name another file"], id="not there"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from aiohttp import web
 from extproc.oci.media_type import LEASED_MEDIA_TYPES
 from extproc.oci.reference import Digest, Name, Tag
 from extproc.registry import client as subject
+from extproc.registry.account import Account
 from extproc.registry.client import RegistryClient, Resolved, TagDetail
 from extproc.registry.error import BulkUnsupported, NameUnknown, RegistryError
 from tests.registry.server import Server, open_client, scripted
@@ -311,3 +313,42 @@ async def test_gitlab_asks_for_the_scopes_that_each_question_needs() -> None:
         with pytest.raises(RegistryError, match=r"answered 401 \(UNAUTHORIZED\); it wants a token for group/\*"):
             [page async for page in client.repositories_below("group")]
         assert issuer.requests[-1].query.getall("scope") == ["repository:group:pull", "repository:group/*:pull"]
+
+
+@pytest.mark.parametrize("listing", [catalog, below])
+@pytest.mark.parametrize(
+    ("realm_status", "remedy"),
+    [
+        pytest.param(
+            401, r"refused the service account 'geo': check service_account\.\S+ and its \S+$", id="account"
+        ),
+        pytest.param(200, r"answered 401 \(UNAUTHORIZED\); (set service_account|it wants a token)", id="its reach"),
+    ],
+)
+async def test_the_remedy_fits_what_was_refused(
+    tmp_path: Path, listing: Listing, realm_status: int, remedy: str
+) -> None:
+    (tmp_path / "password").write_text("wrong")
+    issued = web.json_response({"token": "t"}, status=realm_status)
+    async with Server(scripted(issued)) as issuer:
+        challenge = {"WWW-Authenticate": f'Bearer realm="{issuer.url}"'}
+        refusal = web.json_response({"errors": [{"code": "UNAUTHORIZED"}]}, status=401, headers=challenge)
+        async with (
+            Server(scripted(refusal)) as server,
+            open_client(server.url, realm=issuer.url, account=Account("geo", tmp_path / "password")) as client,
+        ):
+            with pytest.raises(RegistryError, match=remedy):
+                [page async for page in listing(client)]
+
+
+async def test_without_an_account_the_remedy_is_one() -> None:
+    async with Server(scripted(web.Response(status=401))) as issuer:
+        challenge = {"WWW-Authenticate": f'Bearer realm="{issuer.url}"'}
+        async with (
+            Server(scripted(web.Response(status=401, headers=challenge))) as server,
+            open_client(server.url, realm=issuer.url) as client,
+        ):
+            with pytest.raises(
+                RegistryError, match=r"answered 401 for registry:catalog:\*; set service_account to one"
+            ):
+                [page async for page in client.catalog()]

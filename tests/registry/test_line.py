@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from email.utils import formatdate
@@ -14,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from extproc.registry.account import Account
-from extproc.registry.error import RegistryError
+from extproc.registry.error import Misconfigured, RegistryError, Unreachable
 from extproc.registry.line import Line, codes_of
 from extproc.sandbox.certificates import Authority
 from tests.registry.server import Pauses, Server, open_line, open_tokens, scripted, tls_of, unreachable
@@ -145,7 +146,9 @@ async def test_basic_is_sent_where_it_is_configured_and_asked_for(tmp_path: Path
         assert [(await line.ask("GET", "/v2/", scopes=PULL)).status for _ in range(2)] == [200, 200]
         assert registry.authorizations == ["", expected, expected]
         (tmp_path / "password").write_text("changed!")
-        with pytest.raises(RegistryError, match="answered 401"):
+        with pytest.raises(
+            Misconfigured, match=r"answered 401: check the service account 'geo', its password_file and"
+        ):
             await line.ask("GET", "/v2/", scopes=PULL)
 
 
@@ -226,7 +229,7 @@ async def test_a_lost_connection_is_tried_once_more(first: bytes) -> None:
         assert (await line.ask("GET", "/v2/", scopes=PULL)).body == b"ok"
         assert len(heads) == 2
     async with raw(first) as (url, heads), line_to(url) as line:
-        with pytest.raises(RegistryError, match="it cannot be reached"):
+        with pytest.raises(Unreachable, match="it cannot be reached"):
             await line.ask("GET", "/v2/", scopes=PULL)
         assert len(heads) == 2
 
@@ -239,10 +242,23 @@ async def test_what_is_not_http_is_not_repeated_in_the_message() -> None:
 
 
 async def test_nobody_there() -> None:
-    async with line_to(f"http://127.0.0.1:{free_port()}") as line:
-        with pytest.raises(
-            RegistryError, match=r"the primary registry, asked HEAD /v2/: it cannot be reached: Cannot"
-        ):
+    place = f"127.0.0.1:{free_port()}"
+    async with line_to(f"http://{place}") as line:
+        with pytest.raises(Unreachable) as caught:
+            await line.ask("HEAD", "/v2/", scopes=PULL)
+    assert str(caught.value) == (
+        f"the primary registry, asked HEAD /v2/: it cannot be reached: {place}: Connection refused; "
+        "start it or correct the sites.primary table"
+    )
+
+
+async def test_a_host_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    async with line_to("http://registry.invalid") as line:
+        with pytest.raises(Unreachable, match=r"reached: registry\.invalid:80: Name or service not known; "):
             await line.ask("HEAD", "/v2/", scopes=PULL)
 
 
@@ -252,7 +268,7 @@ async def test_a_slow_answer_is_not_asked_for_again() -> None:
         raise AssertionError
 
     async with Server(never) as registry, line_to(registry.url, timeout=0.05) as line:
-        with pytest.raises(RegistryError, match=r"it took longer than 0\.05 s"):
+        with pytest.raises(Unreachable, match=r"it took longer than 0\.05 s"):
             await line.ask("GET", "/v2/", scopes=PULL)
         assert len(registry.requests) == 1
 
@@ -266,7 +282,7 @@ async def test_a_trickle_is_a_slow_answer_too() -> None:
             await asyncio.sleep(0.01)
 
     async with Server(trickle) as registry, line_to(registry.url, timeout=0.1) as line:
-        with pytest.raises(RegistryError, match="it took longer than"):
+        with pytest.raises(Unreachable, match="it took longer than"):
             await line.ask("GET", "/v2/", scopes=PULL)
 
 
@@ -322,7 +338,7 @@ async def test_a_certificate_that_is_not_trusted_is_an_error_at_once(tmp_path: P
         Server(unreachable, tls_of(Authority(tmp_path).issue("registry"))) as registry,
         line_to(registry.url) as line,
     ):
-        with pytest.raises(RegistryError, match=r"it cannot be reached: .*certificate"):
+        with pytest.raises(Unreachable, match=r"it cannot be reached: .*certificate"):
             await line.ask("GET", "/v2/", scopes=PULL)
 
 

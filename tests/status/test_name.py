@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import pytest
 
-from extproc.evidence.model import DigestState, Known, Lease, Record
+from extproc.evidence.model import ContentKind, DigestState, Known, Lease, Record
 from extproc.oci.reference import Digest, Name, Tag
 from extproc.status.name import AwaitedStatus, DigestStatus, TagStatus, figures_of, status_of
 from tests.support.heads import INDEX
@@ -93,6 +93,27 @@ def test_counts() -> None:
         DigestStatus(D1, "present", 5.0),
         DigestStatus(D2, "absent", None),
         DigestStatus(D3, "deleted", None),
+    )
+
+
+def test_a_manifest_that_is_deleted_though_its_blob_is_here() -> None:
+    """A tag's digest is read as a manifest, whatever is known of a blob of the same digest."""
+    record = Record(
+        NAME,
+        leases={Tag("a"): Lease(D1, INDEX, 3.0), Tag("b"): Lease(D2, INDEX, 3.0)},
+        digests={
+            D1: Known(DigestState.PRESENT, 5.0, deleted_as=ContentKind.MANIFEST),
+            D2: Known(DigestState.PRESENT, 5.0, deleted_as=ContentKind.BLOB),
+            D3: Known(DigestState.UNKNOWN, deleted_as=ContentKind.BLOB),
+        },
+    )
+    status = status_of(record, 60)
+    assert [tag.here for tag in status.tags] == ["deleted", "present"]
+    assert (status.figures.behind, status.figures.tombstones) == (0, 0)
+    assert status.digests == (
+        DigestStatus(D1, "present", 5.0, "manifest"),
+        DigestStatus(D2, "present", 5.0, "blob"),
+        DigestStatus(D3, "unknown", None, "blob"),
     )
 
 

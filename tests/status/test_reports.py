@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from extproc.status.reports import Reports
 from tests.support.clock import Clock
 from tests.support.heads import INDEX
 from tests.support.ports import free_port
-from tests.support.redis_server import RedisServer
+from tests.support.redis_kinds import KINDS, redis_store, running
 
 D1, D2, D3 = (Digest(f"sha256:{digit * 64}") for digit in "123")
 APP, LIB, OLD = Name("g/app"), Name("g/lib"), Name("g/old")
@@ -34,15 +33,14 @@ def reports(store: Store, **changes: Any) -> Reports:
     return Reports(store, **known | changes)
 
 
-@pytest.fixture(params=["memory", "redis"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+@pytest.fixture(params=["memory", *KINDS])
+async def store(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield MemoryStore(absent_ttl=60)
         return
-    with RedisServer(tmp_path) as server:
-        store = connect(settings.Store(url=server.url), absent_ttl=60)
-        yield store
-        await store.close()
+    store = redis_store(running(request, request.param), prefix=prefix)
+    yield store
+    await store.close()
 
 
 async def fill(store: Store) -> None:

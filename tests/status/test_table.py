@@ -112,7 +112,9 @@ async def test_an_interrupted_run() -> None:
     site.clock.advance(90)
     printed = lines(print_site, await site.reports.site())
     assert "reconcile  no run has finished" in printed
-    assert "reconcile  under way, or interrupted: began 1 min 30 s ago, 0 names done" in printed
+    assert (
+        "reconcile  under way, or interrupted: names from catalog, 0 done, began 1 min 30 s ago, by serve" in printed
+    )
 
 
 def test_a_store_that_is_away() -> None:
