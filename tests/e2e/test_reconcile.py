@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import signal
 import sys
 import time
+import urllib.request
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis.asyncio
 
+from extproc.admin.status import PATH as STATUS
 from extproc.build import build_store
 from extproc.evidence.model import DigestState, Record
 from extproc.evidence.store import Store
@@ -26,9 +27,9 @@ from extproc.sandbox.edge import toml
 from extproc.sandbox.issuer import ISSUER, SERVICE
 from extproc.sandbox.site import Sites, open_sites
 from extproc.settings import Settings
-from tests.support.heads import INDEX
+from tests.support.divergent_sites import Naive, seed
 from tests.support.program import Program, eventually
-from tests.support.registry_client import MANIFEST, RegistryClient, manifest_of
+from tests.support.redis_kinds import running as running_redis
 from tests.support.registry_storage import RegistryStorage
 
 pytestmark = pytest.mark.e2e
@@ -37,116 +38,6 @@ NAMES = int(os.environ.get("GEO_TEST_RECONCILE_NAMES", "12"))
 TAGS = int(os.environ.get("GEO_TEST_RECONCILE_TAGS", "8"))
 """The long run is 200 names of 50 tags."""
 FAST = ("--rate", "10000", "--concurrency", "16")
-SEED = 4
-KINDS = ["same"] * 8 + ["behind", "behind-whole", "missing", "untagged", "index", "partly", "lost"]
-"""Of tags: some names also lack at the secondary, and some have a tag more there."""
-
-
-def index_of(*children: Digest) -> bytes:
-    manifests = [{"mediaType": MANIFEST, "digest": child, "size": 1} for child in children]
-    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).encode()
-
-
-def seed(sites: Sites, names: int = NAMES, tags: int = TAGS) -> None:
-    """Both sites, in all the ways in which replication leaves them."""
-    chance = random.Random(SEED)
-    primary, secondary = RegistryStorage(sites.primary.root), RegistryStorage(sites.secondary.root)
-    for number in range(names):
-        name = f"group-{number % 7}/app{number}"
-        absent = number % 11 == 5
-        sides = (primary,) if absent else (primary, secondary)
-        for side in sides:
-            side.blob(name, b"{}")
-        for position in range(tags):
-            tag, content = f"v{position}", manifest_of(b"{}", f"{name} {position}")
-            kind = chance.choice(
-                ["same"] * 8 + ["behind", "behind-whole", "missing", "untagged", "index", "partly", "lost"]
-            )
-            if kind in ("index", "partly"):
-                children = [manifest_of(b"{}", f"{name} {position} {child}") for child in range(2)]
-                for side in sides:
-                    kept = children if side is primary or kind == "index" else children[1:]
-                    digests = [side.manifest(name, child) for child in kept]
-                digests = [primary.manifest(name, child) for child in children]
-                content = index_of(*digests)
-            digest = primary.manifest(name, content, tag)
-            if absent or kind == "missing":
-                continue
-            if kind == "untagged":
-                secondary.manifest(name, content)
-            elif kind in ("behind", "behind-whole"):
-                secondary.manifest(name, manifest_of(b"{}", f"{name} {position} old"), tag)
-                if kind == "behind-whole":
-                    secondary.manifest(name, content)
-            else:
-                secondary.manifest(name, content, tag)
-                if kind == "lost":
-                    secondary.remove_manifest(name, digest)
-        if not absent and number % 3 == 0:
-            secondary.manifest(name, manifest_of(b"{}", f"{name} extra"), "only-here")
-        primary.manifest(name, manifest_of(b"{}", f"{name} 0"), "alias")
-
-
-@dataclass
-class Naive:
-    """What a plain comparison finds, as `name:tag`."""
-
-    names: int = 0
-    tags: dict[str, Digest] = field(default_factory=dict)
-    same: set[str] = field(default_factory=set)
-    behind: set[str] = field(default_factory=set)
-    missing: set[str] = field(default_factory=set)
-    extra: set[str] = field(default_factory=set)
-    incomplete: set[str] = field(default_factory=set)
-    present: dict[str, set[Digest]] = field(default_factory=dict)
-    """By name: digests that tags of the primary need, and that the secondary has whole."""
-
-    @classmethod
-    async def of(cls, sites: Sites) -> Naive:
-        async with (
-            RegistryClient(sites.primary.url, sites.auth_url, connections=32) as primary,
-            RegistryClient(sites.secondary.url, sites.auth_url, connections=32) as secondary,
-        ):
-            listed = await primary.send("GET", "/v2/_catalog?n=1000", scope="registry:catalog:*")
-            names = json.loads(listed.body)["repositories"]
-            found = cls(names=len(names))
-            for name in names:
-                await found._compare(name, primary, secondary)
-            return found
-
-    async def _compare(self, name: str, primary: RegistryClient, secondary: RegistryClient) -> None:
-        tags, others = [await self._tags(name, side) for side in (primary, secondary)]
-        self.extra |= {f"{name}:{tag}" for tag in others - tags}
-        present = self.present.setdefault(name, set())
-
-        async def one(tag: str) -> None:
-            key = f"{name}:{tag}"
-            ours = (await primary.read(name, "manifests", tag)).digest
-            self.tags[key] = Digest(ours)
-            theirs = await secondary.read(name, "manifests", tag)
-            if theirs.status == 404:
-                self.missing.add(key)
-            else:
-                (self.same if theirs.digest == ours else self.behind).add(key)
-            manifest = await secondary.read(name, "manifests", ours)
-            if manifest.status == 404:
-                return
-            children = [child["digest"] for child in json.loads(manifest.body).get("manifests", [])]
-            statuses = {
-                child: (await secondary.read(name, "manifests", child, method="HEAD")).status for child in children
-            }
-            present.update(Digest(child) for child, status in statuses.items() if status == 200)
-            if set(statuses.values()) <= {200}:
-                present.add(Digest(ours))
-            else:
-                self.incomplete.add(key)
-
-        await asyncio.gather(*map(one, tags))
-
-    @staticmethod
-    async def _tags(name: str, side: RegistryClient) -> set[str]:
-        answer = await side.send("GET", f"/v2/{name}/tags/list", scope=f"repository:{name}:pull")
-        return set(json.loads(answer.body)["tags"] or ()) if answer.status == 200 else set()
 
 
 @dataclass
@@ -194,10 +85,16 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with open_sites(tmp_path / "sites") as sites:
+async def bench(tmp_path: Path, request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[Bench]:
+    """With the sandbox's Redis, or what the parameter says: "memory", or a kind of Redis that all tests share."""
+    where = getattr(request, "param", "redis")
+    async with open_sites(tmp_path / "sites", state="redis" if where == "redis" else "memory") as sites:
         password = tmp_path / "password"
         password.write_text("admin")
+        stores: dict[str, dict[str, Any]] = {
+            "redis": {"url": str(sites.redis_url)},
+            "memory": {"url": "memory://"},
+        }
         settings = {
             "auth": {
                 "realm": sites.auth_url,
@@ -205,7 +102,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
                 "issuer": ISSUER,
                 "keys": [str(sites.signing.certificate)],
             },
-            "store": {"url": str(sites.redis_url)},
+            "store": stores.get(where) or {"url": running_redis(request, where).url, "prefix": prefix},
             "service_account": {"username": "admin", "password_file": str(password)},
             "sites": {"primary": {"url": sites.primary.url}, "secondary": {"url": sites.secondary.url}},
         }
@@ -230,6 +127,15 @@ async def records(store: Store) -> dict[Name, Record]:
     return {name: await store.inspect(name) async for name in store.names()}
 
 
+def leases_of(kept: dict[Name, Record]) -> dict[str, Digest]:
+    return {f"{name}:{tag}": lease.digest for name, record in kept.items() for tag, lease in record.leases.items()}
+
+
+def status_of(program: Program) -> Any:
+    with urllib.request.urlopen(f"http://127.0.0.1:{program.admin_port}{STATUS}", timeout=10) as answer:
+        return json.load(answer)
+
+
 def without_ages(record: Record) -> tuple[dict[Tag, tuple[Digest, str]], dict[Digest, DigestState], bool]:
     leases = {tag: (lease.digest, lease.media_type) for tag, lease in record.leases.items()}
     return leases, {digest: known.state for digest, known in record.digests.items()}, record.dropped
@@ -241,7 +147,7 @@ async def epochs(store: Store, names: list[Name]) -> list[bytes]:
 
 @pytest.mark.timeout(1500)
 async def test_findings_equal_a_naive_comparison_and_a_second_run_changes_only_ages(bench: Bench) -> None:
-    seed(bench.sites)
+    seed(bench.sites, NAMES, TAGS)
     begun = time.monotonic()
     found, _ = await bench.run(*FAST)
     taken = time.monotonic() - begun
@@ -252,9 +158,7 @@ async def test_findings_equal_a_naive_comparison_and_a_second_run_changes_only_a
     assert_equal(found, naive)
 
     before = await records(bench.store)
-    assert {f"{name}:{tag}": lease.digest for name, kept in before.items() for tag, lease in kept.leases.items()} == (
-        naive.tags
-    )
+    assert leases_of(before) == naive.tags
     for name, kept in before.items():
         states = {digest for digest, known in kept.digests.items() if known.state is DigestState.PRESENT}
         assert states == naive.present[name], name
@@ -309,7 +213,7 @@ async def test_what_is_no_longer_true_is_dropped(bench: Bench) -> None:
 
 @pytest.mark.timeout(1500)
 async def test_an_interrupted_and_a_killed_run_are_completed_by_the_next(bench: Bench) -> None:
-    seed(bench.sites)
+    seed(bench.sites, NAMES, TAGS)
     slow = ("--rate", str(NAMES * TAGS / 18), "--concurrency", "2")  # half a minute for all of it: none of them ends
     done = 0
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -318,7 +222,7 @@ async def test_an_interrupted_and_a_killed_run_are_completed_by_the_next(bench: 
         process.send_signal(number)
         out, err = await process.communicate()
         assert (process.returncode, out) == (130, b"")
-        assert "interrupted; the next run goes on from here" in err.decode().splitlines()[-1]
+        assert "interrupted; the next run over the same names goes on from here" in err.decode().splitlines()[-1]
         assert "Traceback" not in err.decode()
         assert "waiting" not in err.decode(), "the claim was released"
         interrupted = await running(bench.store)
@@ -351,8 +255,21 @@ async def test_an_interrupted_and_a_killed_run_are_completed_by_the_next(bench: 
     assert summary.names == NAMES
 
 
-@pytest.mark.parametrize("state", ["redis", "memory"])
-async def test_serve_reconciles_by_itself(bench: Bench, state: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bench", ["cluster", "sentinel"], indirect=True)
+async def test_where_evidence_is_kept_changes_nothing(bench: Bench) -> None:
+    """The command on a Redis Cluster and under Sentinel, which it finds by the store table as a user writes it."""
+    seed(bench.sites, names=4, tags=4)
+    found, _ = await bench.run(*FAST)
+    naive = await Naive.of(bench.sites)
+    assert_equal(found, naive)
+    assert leases_of(await records(bench.store)) == naive.tags
+    assert await bench.store.claim("reconcile", "somebody", 1), "it was released"
+
+
+@pytest.mark.parametrize(
+    ("bench", "workers"), [("redis", 2), ("memory", 1), ("cluster", 2), ("sentinel", 2)], indirect=["bench"]
+)
+async def test_serve_reconciles_by_itself(bench: Bench, workers: int, tmp_path: Path) -> None:
     seed(bench.sites, names=3, tags=4)
     naive = await Naive.of(bench.sites)
     folder = tmp_path / "serve"
@@ -360,19 +277,22 @@ async def test_serve_reconciles_by_itself(bench: Bench, state: str, tmp_path: Pa
     program = Program(folder)
     settings = {
         **bench.settings,
-        "store": {"url": str(bench.sites.redis_url) if state == "redis" else "memory://"},
         "reconcile": {"period": 0.5},
         "admin": {"address": f"127.0.0.1:{program.admin_port}"},
-        "server": {"socket_dir": "run", "drain": 0.2, "workers": 2 if state == "redis" else 1},
+        "server": {"socket_dir": "run", "drain": 0.2, "workers": workers},
     }
     program.config.write_text(toml(settings))
     with program:
-        await asyncio.to_thread(program.ready, workers=2 if state == "redis" else 1)
+        await asyncio.to_thread(program.ready, workers=workers)
 
         def runs() -> list[dict[str, Any]]:
             return program.logged("reconcile finished")
 
         await asyncio.to_thread(eventually, lambda: len(runs()) >= 2, "two runs")
+        if workers > 1:
+            status = await asyncio.to_thread(status_of, program)
+            assert status["store"]["available"]
+            assert (status["evidence"]["names"], status["evidence"]["leases"]) == (naive.names, len(naive.tags))
         program.send(signal.SIGTERM)
         assert await asyncio.to_thread(program.ended) == 0
         assert program.sentences == []
@@ -383,7 +303,6 @@ async def test_serve_reconciles_by_itself(bench: Bench, state: str, tmp_path: Pa
                 "tags": len(naive.tags),
                 **{word: len(getattr(naive, word)) for word in ("same", "behind", "missing", "extra")},
             }
-    if state == "redis":
-        kept = await records(bench.store)
-        assert {f"{name}:{tag}" for name, record in kept.items() for tag in record.leases} == set(naive.tags)
+    if workers > 1:
+        assert leases_of(await records(bench.store)) == naive.tags
         assert await bench.store.claim("reconcile", "somebody", 1), "it was released"

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from redis.crc import key_slot
 
 from tests.support.ports import free_ports
+from tests.support.redis_group import RedisGroup
 from tests.support.redis_server import RedisServer, wait
 
 MASTERS = 3
 NODES = 2 * MASTERS
 _SLOTS = 16384
+_FAILED = {"fail", "fail?"}
+"""Flags of a node that is away, as one sees it, and as all do."""
+_AWAY_AFTER, _LONG_AWAY = "1000", "3600000"
+"""Milliseconds of silence: short, and yet longer than a busy machine keeps a server waiting."""
 _OPTIONS = [
-    # Milliseconds of silence: short, and yet longer than a busy machine keeps a server waiting.
-    *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000"),
+    *("--cluster-enabled", "yes", "--cluster-node-timeout", _AWAY_AFTER),
     # A replica takes over however long it has heard nothing; replication starts at once.
     *("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"),
 ]
 
 
-class RedisCluster:
+class RedisCluster(RedisGroup):
     """`with RedisCluster(folder) as cluster: …`; take a node away by `kill`, `start` it again, then `wait_whole`."""
 
     def __init__(self, folder: Path, *options: str, tls: bool = False) -> None:
         """`options` are words of each server's command line; `tls`: all speak nothing else, also to each other."""
+        super().__init__()
         folder.mkdir(exist_ok=True)
         first = free_ports(2 * NODES)
         self.nodes = [
@@ -41,27 +44,31 @@ class RedisCluster:
             for number in range(NODES)
         ]
         self._scheme = "rediss" if tls else "redis"
-        self._stack = ExitStack()
 
     @property
     def url(self) -> str:
         """Names two of its nodes."""
         return f"{self._scheme}+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:2])
 
-    def __enter__(self) -> Self:
-        with self._stack:
-            for node in self.nodes:
-                self._stack.enter_context(node)
-            self._form()
-            self._stack = self._stack.pop_all()
-        return self
+    @property
+    def holders(self) -> Sequence[RedisServer]:
+        return self.nodes
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+    def hold(self) -> None:
+        # Nor does a busy machine make one seem to be away.
+        self._configure("cluster-replica-no-failover", "yes")
+        self._configure("cluster-node-timeout", _LONG_AWAY)
+
+    def release(self) -> None:
+        self._configure("cluster-node-timeout", _AWAY_AFTER)
+        self._configure("cluster-replica-no-failover", "no")
+
+    def _configure(self, option: str, value: str) -> None:
+        for node in self.nodes:
+            node.ok("CONFIG", "SET", option, value)
 
     def _form(self) -> None:
+        self._start(self.nodes)
         first, *others = self.nodes
         for number, node in enumerate(self.nodes):
             node.ok("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
@@ -73,7 +80,6 @@ class RedisCluster:
         wait("the nodes know each other", lambda: all(len(_view(node)) == NODES for node in self.nodes))
         for master, replica in zip(self.nodes[:MASTERS], self.nodes[MASTERS:], strict=True):
             replica.ok("CLUSTER", "REPLICATE", identity(master))
-        self.wait_whole()
 
     def wait_whole(self) -> None:
         """Until all nodes agree on three masters with all slots, each with a replica that follows it."""
@@ -84,14 +90,15 @@ class RedisCluster:
         return (
             len({frozenset(_owners(view).items()) for view in views}) == 1
             and len(_owners(views[0])) == MASTERS
-            and all("fail" not in words[2] and words[7] == "connected" for view in views for words in view)
+            and not any(_FAILED & set(words[2].split(",")) for view in views for words in view)
+            and all(words[7] == "connected" for view in views for words in view)
             and len({words[3] for words in views[0] if "slave" in words[2]}) == MASTERS
             and all(b"cluster_state:ok" in node.command("CLUSTER", "INFO") for node in self.nodes)
-            and sum(b"connected" in node.command("ROLE") for node in self.nodes) == NODES - MASTERS
+            and self.followed(NODES - MASTERS)
         )
 
     def master_of(self, key: str) -> RedisServer:
-        """Who has the key's slot, while the cluster is whole."""
+        """Who has the key's slot."""
         slot = key_slot(key.encode())
         for port, ranges in _owners(_view(self.nodes[0])).items():
             for first, _, last in (each.partition("-") for each in ranges):

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.support.ports import free_ports
+from tests.support.redis_group import RedisGroup
 from tests.support.redis_server import RedisServer, wait
 
 MASTER = "geo"
 _SERVERS = 3
 _OPTIONS = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
-_DOWN_AFTER = "1000"
+_AWAY_AFTER, _LONG_AWAY = "1000", "3600000"
 """Milliseconds of silence: short, and yet longer than a busy machine keeps a server waiting."""
 
 
-class RedisSentinel:
+class RedisSentinel(RedisGroup):
     """`with RedisSentinel(folder) as watched: …`; take a server away by `kill`, then `wait_replaced`."""
 
     def __init__(self, folder: Path, *options: str, password: str = "", sentinel_password: str = "") -> None:
         """`options` are words of each server's command line; the passwords those of the default users."""
+        super().__init__()
         folder.mkdir(exist_ok=True)
         secured = ("--requirepass", password, "--masterauth", password) if password else ()
         lines = [f"sentinel auth-pass {MASTER} {password}"] if password else []
@@ -40,29 +40,35 @@ class RedisSentinel:
             server.password = password
         for sentinel in self.sentinels:
             sentinel.password = sentinel_password
-        self._stack = ExitStack()
 
     @property
     def url(self) -> str:
         return f"redis+sentinel://{','.join(f'127.0.0.1:{each.port}' for each in self.sentinels)}/{MASTER}"
 
-    def __enter__(self) -> Self:
-        with self._stack:
-            for server in self.servers:
-                self._stack.enter_context(server)
-            for replica in self.servers[1:]:
-                replica.ok("REPLICAOF", "127.0.0.1", str(self.servers[0].port))
-            wait("the replicas follow", self._followed)
-            for sentinel in self.sentinels:
-                self._stack.enter_context(sentinel)
-            self.wait_whole()
-            self._stack = self._stack.pop_all()
-        return self
+    @property
+    def holders(self) -> Sequence[RedisServer]:
+        return self.servers
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+    def hold(self) -> None:
+        self._down_after(_LONG_AWAY)
+
+    def release(self) -> None:
+        self._down_after(_AWAY_AFTER)
+
+    def _down_after(self, milliseconds: str) -> None:
+        for sentinel in self.sentinels:
+            sentinel.ok("SENTINEL", "SET", MASTER, "down-after-milliseconds", milliseconds)
+
+    def _form(self) -> None:
+        self._start(self.servers)
+        for replica in self.servers[1:]:
+            replica.ok("REPLICAOF", "127.0.0.1", str(self.servers[0].port))
+        wait("the replicas follow", lambda: self.followed(_SERVERS - 1))
+        self._start(self.sentinels)
+
+    def master_of(self, key: str) -> RedisServer:
+        """Whatever the key."""
+        return self.master()
 
     def master(self) -> RedisServer:
         """The one that the first Sentinel names."""
@@ -82,10 +88,6 @@ class RedisSentinel:
         """Until all Sentinels know the same master as up, its replicas and each other, and the replicas follow it."""
         wait("the Sentinels agree", self._whole)
 
-    def _followed(self) -> bool:
-        roles = [server.command("ROLE") for server in self.servers]
-        return sum(b"connected" in role for role in roles) == _SERVERS - 1
-
     def _whole(self) -> bool:
         told = [sentinel_master(sentinel) for sentinel in self.sentinels]
         return (
@@ -93,7 +95,7 @@ class RedisSentinel:
             and all(each["flags"] == "master" for each in told)
             and all(each["num-slaves"] == str(_SERVERS - 1) for each in told)
             and all(each["num-other-sentinels"] == str(len(self.sentinels) - 1) for each in told)
-            and self._followed()
+            and self.followed(_SERVERS - 1)
         )
 
 
@@ -114,7 +116,7 @@ def _sentinel(folder: Path, master: int, port: int, lines: list[str]) -> RedisSe
         "\n".join(
             [
                 f"sentinel monitor {MASTER} 127.0.0.1 {master} 2",
-                f"sentinel down-after-milliseconds {MASTER} {_DOWN_AFTER}",
+                f"sentinel down-after-milliseconds {MASTER} {_AWAY_AFTER}",
                 f"sentinel failover-timeout {MASTER} 1000",
                 *lines,
             ]

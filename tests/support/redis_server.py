@@ -12,20 +12,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+PERSISTENT = ("--appendonly", "yes", "--appendfsync", "always")
+"""Options with which all that was acknowledged survives `kill`."""
 _READY_WITHIN = 20.0
 
 
 class RedisServer:
     """`with RedisServer(folder) as server: …`; also start, stop, kill, pause and resume it for faults.
 
-    Its data survive `stop` and `kill` only with `persistent`. `options` are words of its command line.
+    `options` are words of its command line. Its data survive `stop` and `kill` only with PERSISTENT among them.
     """
 
     def __init__(
         self,
         folder: Path,
         *options: str,
-        persistent: bool = False,
         port: int = 0,
         tls: bool = False,
         config: Path | None = None,
@@ -42,7 +43,6 @@ class RedisServer:
         # A socket's path may have 107 bytes; pytest's folders are shorter than that.
         self.socket = folder / "redis.sock"
         self.options = options
-        self._persistent = persistent
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -65,15 +65,23 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it and wait until it answers PING."""
-        keep = ["--appendonly", "yes", "--appendfsync", "always"] if self._persistent else ["--appendonly", "no"]
+        self.spawn()
+        self.wait_ready()
+
+    def spawn(self) -> None:
+        """Start it, and wait for nothing."""
         where = ["--unixsocket", str(self.socket), "--dir", str(self.folder), "--bind", "127.0.0.1"]
         where += ["--port", "0", "--tls-port", str(self.port)] if self._tls else ["--port", str(self.port)]
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["redis-server", *self._config, *where, *keep, "--save", "", *self.options],
+                ["redis-server", *self._config, *where, "--appendonly", "no", "--save", "", *self.options],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def wait_ready(self) -> None:
+        """Until it answers PING. AssertionError, with the end of its log, when it ends or takes too long."""
+        assert self._process is not None
         deadline = time.monotonic() + _READY_WITHIN
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
