@@ -75,6 +75,7 @@ _race_mishaps = _weighed(
         "the copy of the write comes": 1,
         "the write is told": 1,
         "another write elsewhere": 1,
+        "another write elsewhere, a minute before the rest": 1,
         "the store loses the name": 2,
         "moments pass": 1,
         "a minute passes": 3,

@@ -129,6 +129,9 @@ class Requests(RuleBasedStateMachine):
                 self.go_on(notices[0].label)
             case "another write elsewhere":
                 self.site.elsewhere(writing.name, Change("PUT", V1, TWO.digest))
+            case "another write elsewhere, a minute before the rest":
+                self.site.elsewhere(writing.name, Change("PUT", V1, TWO.digest))
+                self.mishaps.time_passes(59.0)
             case "the store loses the name":
                 self.mishaps.loses(writing.name)
             case "moments pass":
