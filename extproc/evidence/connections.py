@@ -39,9 +39,12 @@ class Prompt(AbstractConnection):
             async with asyncio.timeout(self.socket_timeout):
                 writer.writelines([command] if isinstance(command, bytes) else command)
                 await writer.drain()
-        except BaseException:
+        except BaseException as error:
             # What was sent of it nobody knows.
             await self.disconnect(nowait=True)
+            if isinstance(error, RuntimeError):
+                # So uvloop says that the connection was reset since it was last looked at.
+                raise RedisConnectionError(f"closed meanwhile: {error}") from error
             raise
 
 

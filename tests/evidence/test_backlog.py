@@ -270,6 +270,19 @@ async def test_a_pending_void_blocks_every_name() -> None:
     assert rig.store.took == ["void"]
 
 
+async def test_a_void_left_to_the_loop_blocks_at_once() -> None:
+    rig = Rig()
+    rig.backlog.void_leases_soon()
+    assert rig.backlog.blocks(NAME)
+    async with rig.running():
+        await rig.drained()
+        assert not rig.backlog.blocks(NAME)
+        rig.backlog.void_leases_soon()
+        assert rig.backlog.blocks(NAME)
+        await rig.drained()
+    assert rig.store.took == ["void", "void"]
+
+
 async def test_a_void_wished_during_a_void_is_a_void_of_its_own() -> None:
     """The first may have reached the store before what the second is about."""
     rig = Rig()

@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+import uvloop
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from extproc.evidence.connections import Connections, Local
@@ -44,3 +45,20 @@ async def test_a_cancellation_is_never_lost(redis_server: RedisServer) -> None:
         asking.cancel()
         assert not going_on
     await server.close()
+
+
+def test_a_connection_that_was_reset_unnoticed_is_a_fault_of_the_connection(redis_server: RedisServer) -> None:
+    """uvloop, which serves, raises RuntimeError from a write to it: nobody would take that for an absent store."""
+
+    async def write_to_it() -> None:
+        connection = Local(path=str(redis_server.socket), protocol=2)
+        await connection.connect()  # type: ignore[no-untyped-call]
+        writer = connection._writer
+        assert writer is not None
+        writer.transport.abort()
+        await asyncio.sleep(0)  # the loop closes it
+        with pytest.raises(RedisConnectionError, match="closed"):
+            await connection.send_packed_command(b"*1\r\n$4\r\nPING\r\n")
+        assert not connection.is_connected
+
+    uvloop.run(write_to_it())

@@ -105,6 +105,50 @@ def test_one_span_and_one_count(
     assert watched.points == [("geo_extproc.decisions", attributes, 1)]
 
 
+@pytest.mark.parametrize(
+    ("decision", "forecast"),
+    [
+        pytest.param(
+            Forward(
+                Route.PRIMARY,
+                Reason.MODE_OBSERVE,
+                would=Forward(Route.SECONDARY, Reason.TAG_VERIFIED),
+                would_find=True,
+            ),
+            {"geo.reason": "tag-verified", "geo.route": "secondary", "geo.present": True},
+            id="here, and it is here",
+        ),
+        pytest.param(
+            Forward(Route.PRIMARY, Reason.MODE_OBSERVE, would=Forward(Route.SECONDARY, Reason.DIGEST_UNKNOWN)),
+            {"geo.reason": "digest-unknown", "geo.route": "secondary", "geo.present": False},
+            id="here, if it is here",
+        ),
+        pytest.param(
+            Forward(Route.PRIMARY, Reason.TAG_STALE, would=Forward(Route.PRIMARY, Reason.TAG_STALE)),
+            {"geo.reason": "tag-stale", "geo.route": "primary", "geo.present": False},
+            id="the same",
+        ),
+        pytest.param(
+            Forward(Route.PRIMARY, Reason.MODE_PRIMARY_ONLY, would=Refuse(401, Reason.TOKEN_INVALID)),
+            {"geo.reason": "token-invalid", "geo.route": "refused", "geo.present": False},
+            id="refused",
+        ),
+    ],
+)
+def test_what_would_be_is_counted_apart(decision: Forward, forecast: dict[str, object]) -> None:
+    watched = Watched()
+    watched.decided(decision, "GET", "/v2/g/app/manifests/latest")
+    (span,) = watched.spans
+    assert span.attributes is not None
+    assert span.attributes["geo.reason"] == decision.reason.value
+    assert span.attributes["geo.would_reason"] == forecast["geo.reason"]
+    made = {"geo.reason": decision.reason.value, "geo.route": "primary", "geo.operation": "manifest"}
+    assert watched.points == [
+        ("geo_extproc.decisions", made, 1),
+        ("geo_extproc.rollout.forecast", {**forecast, "geo.operation": "manifest"}, 1),
+    ]
+
+
 def test_counts_add_up_by_reason_whatever_the_name() -> None:
     watched = Watched()
     for number in range(50):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 import structlog
 from opentelemetry import metrics, trace
 
+from extproc.telemetry.log_lines import LogLines
 from extproc.telemetry.setup import build_telemetry, configure_log
 
 
@@ -82,3 +85,42 @@ def test_text_is_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
     assert "serving" in err
     assert "worker=3" in err
     assert "\x1b" not in err
+
+
+def test_a_log_that_cannot_be_written_ends_nothing() -> None:
+    """A full disk below it: lines are lost, and the process ends as it would have (full(4))."""
+    program = (
+        "import structlog; from extproc.telemetry.setup import configure_log; configure_log('info', 'json');"
+        "[structlog.get_logger().info('event', text='x' * 5000) for _ in range(5)]; print('went on')"
+    )
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - no file to speak of
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, text=True, check=False
+        )
+    assert (done.stdout, done.returncode) == ("went on\n", 0)
+
+
+def test_lines_come_again_and_the_lost_ones_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    full = True
+
+    class Disk:
+        def write(self, text: str) -> int:
+            if full:
+                raise OSError(28, "No space left on device")
+            return sys.stderr.write(text)
+
+        def flush(self) -> None:
+            return
+
+    lines = LogLines(Disk())
+    lines.write("lost\n")
+    lines.write("lost too\n")
+    full = False
+    lines.write('{"event": "kept"}\n')
+    lines.write('{"event": "and this"}\n')
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert said == [
+        {"event": "lines of this log were lost: it could not be written", "lost": 2, "level": "error"},
+        {"event": "kept"},
+        {"event": "and this"},
+    ]

@@ -1,0 +1,41 @@
+"""The log's way out: standard error, which a full disk or an ended reader must not make our fault."""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol
+
+
+class _Writable(Protocol):
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
+
+
+class LogLines:
+    """What cannot be written is lost; how many lines it were is said once it works again.
+
+    A log line that raised would end whoever writes it: the supervisor's keeper of a worker, for one.
+    """
+
+    def __init__(self, file: _Writable) -> None:
+        self._file = file
+        self._lost = 0
+
+    def write(self, line: str) -> None:
+        try:
+            if self._lost:
+                self._file.write(self._confession())
+            self._file.write(line)
+            self._file.flush()
+        except OSError:
+            self._lost += 1
+        else:
+            self._lost = 0
+
+    def flush(self) -> None:
+        """Each line is."""
+
+    def _confession(self) -> str:
+        event = "lines of this log were lost: it could not be written"
+        return json.dumps({"event": event, "lost": self._lost, "level": "error"}) + "\n"
