@@ -23,6 +23,7 @@ The map (imports point down)
     evidence.store (protocol), evidence.model · auth · oci
     reconcile   both sites compared, name by name     registry   our own client of the two
     renewal     leases of hot tags kept fresh        status     what is held, in figures
+    doctor      a running installation looked at, with remedies
     telemetry   names, recorder, set-up              settings   every setting
 
 The rules each part keeps are stated at the top of its modules; docs/ has the pages for people.

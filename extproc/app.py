@@ -9,42 +9,94 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import structlog
 
 from extproc.admin.server import AdminServer, Health
 from extproc.auth.challenge import Challenge
+from extproc.auth.keys import KeyDocument, KeySet
 from extproc.build import build_policy, build_verifier
+from extproc.jwks.opening import OpenKeys
+from extproc.live.orders import Orders
+from extproc.live.pausable import Pausable
+from extproc.live.role import Role
+from extproc.oci.reference import Name, Tag
 from extproc.parts import Parts, open_parts
 from extproc.processor.stream import Stream
 from extproc.reconcile.schedule import keep_reconciling
-from extproc.routing.router import Interest, Router
+from extproc.renewal.renewal import Renewal
+from extproc.routing.router import Router
 from extproc.settings import Settings
 from extproc.telemetry.recorder import DecisionRecorder
+from extproc.telemetry.setup import configure_log
 from extproc.transport.grpcio import GrpcioServer
 
 log = structlog.get_logger()
 
 
-def build_server(parts: Parts, number: int, interest: Interest | None = None) -> GrpcioServer:
-    """Worker `number`'s endpoint, not yet listening."""
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker's endpoint, and what of it changes while it serves."""
+
+    server: GrpcioServer
+    router: Router
+    keys: OpenKeys
+    renewal: Renewal | None
+    parts: Parts
+
+    def on_lease_dropped(self, name: Name, tag: Tag) -> None:
+        """Hears of tags that the primary told a change of."""
+        if self.renewal is not None:
+            self.renewal.on_lease_dropped(name, tag)
+
+    def adopt(self, settings: Settings, files: Sequence[KeyDocument] | None = None) -> None:
+        """Take live settings into force, between exchanges, and the key files or what was in them, `files`. Raises
+        auth.keys.KeysInvalid before anything changed."""
+        self.keys.adopt(settings, files)
+        self.parts.adopt_role(settings.sites)
+        self.router.adopt(build_policy(settings))
+        configure_log(settings.telemetry.log_level, settings.telemetry.log_format)
+
+
+@asynccontextmanager
+async def open_worker(parts: Parts, number: int, files: Sequence[KeyDocument] | None = None) -> AsyncIterator[Worker]:
+    """Worker `number`, not yet listening, with its keys and its renewal. `files`: see `open_keys`.
+
+    Raises auth.keys.KeysInvalid and SettingsError.
+    """
     settings = parts.settings
-    router = Router(
-        verifier=build_verifier(settings),
-        facts=parts.store,
-        writes=parts.backlog,
-        policy=build_policy(settings),
-        now=time.time,
-        interest=interest,
-    )
-    recorder = DecisionRecorder(parts.telemetry.tracer, parts.telemetry.meter)
-    challenge = Challenge(settings.auth.realm, settings.auth.service)
-    new_stream = partial(Stream, router, challenge, recorder, show_reason=settings.envoy.response_headers)
-    return GrpcioServer(
-        worker_address(settings, number), new_stream, max_streams=settings.server.max_concurrent_streams
-    )
+    # Before it serves, nobody shows it a token.
+    verifier = build_verifier(settings, KeySet.none(), on_unknown_kid=lambda: keys.unknown_kid())  # noqa: PLW0108 - bound below
+    use = (lambda known: None) if verifier is None else verifier.replace_keys
+    async with parts.opening_keys(use, files) as keys, parts.renewing() as renewal:
+        router = Router(
+            verifier=verifier,
+            facts=parts.store,
+            writes=parts.backlog,
+            policy=build_policy(settings),
+            now=time.time,
+            interest=renewal,
+        )
+        recorder = DecisionRecorder(parts.telemetry.tracer, parts.telemetry.meter)
+        challenge = Challenge(settings.auth.realm, settings.auth.service)
+        new_stream = partial(Stream, router, challenge, recorder, show_reason=settings.envoy.response_headers)
+        server = GrpcioServer(
+            worker_address(settings, number),
+            new_stream,
+            max_streams=settings.server.max_concurrent_streams,
+            shared=settings.server.socket_access == "group",
+        )
+        yield Worker(server, router, keys, renewal, parts)
+
+
+def said(*words: str) -> str:
+    """One word for `/readyz`: what is not ok of them."""
+    return "; ".join(word for word in words if word != "ok") or "ok"
 
 
 def worker_address(settings: Settings, number: int) -> str:
@@ -55,62 +107,90 @@ def worker_address(settings: Settings, number: int) -> str:
     return str(address.model_copy(update={"port": address.port + number}))
 
 
-async def serve_alone(settings: Settings) -> None:
-    """One process: the only worker, and the admin server with it."""
-    async with open_parts(settings) as parts, parts.renewing() as renewal:
+async def serve_alone(settings: Settings, config: Path) -> None:
+    """One process: the only worker, and the admin server with it. Live settings follow the file `config`."""
+    async with open_parts(settings) as parts, open_worker(parts, 0) as worker:
         stop = stop_requested()
-        server = build_server(parts, 0, renewal)
+        role = Role(settings.envoy.admin, promoted=parts.promoted, on_followed=parts.backlog.void_leases_soon)
         serving = False
 
-        def health() -> Health:
-            return Health(ready=serving, store=parts.store_word(), workers=int(serving))
+        def adopt(changed: Settings) -> None:
+            worker.adopt(changed)
+            role.change(promoted=parts.promoted)
+            reconciling.pause(parts.promoted)
 
-        on_lease_dropped = None if renewal is None else renewal.on_lease_dropped
-        pages = parts.notification_pages(on_lease_dropped) | parts.status_pages()
+        reload = parts.reloading(config, adopt)
+
+        def health() -> Health:
+            return Health(
+                ready=serving and worker.keys.known,
+                store=parts.store_word(),
+                workers=int(serving),
+                mode=mode_of(reload.settings),
+                configuration=said(reload.word, role.word),
+                keys=worker.keys.word,
+            )
+
+        pages = parts.notification_pages(worker.on_lease_dropped) | parts.status_pages()
         admin = AdminServer(settings.admin.address, health, parts.unseen_writes(), pages)
         await admin.start()
-        reconciling = asyncio.create_task(
-            keep_reconciling(settings, parts.background, lambda: serving, parts.backlog.blocks)
+        reconciling = Pausable(
+            lambda: keep_reconciling(settings, parts.background, lambda: serving, parts.backlog.blocks),
+            paused=parts.promoted,
         )
+        following = asyncio.create_task(role.keep())
+        reloading = asyncio.create_task(reload.keep())
         try:
-            await server.start()
+            await worker.server.start()
             serving = True
             log.info("serving", worker=0, address=worker_address(settings, 0))
             await stop.wait()
             serving = False
-            await drain(server, settings)
+            await drain(worker.server, settings)
         finally:
-            reconciling.cancel()
-            await asyncio.gather(reconciling, return_exceptions=True)
+            reloading.cancel()
+            following.cancel()
+            await asyncio.gather(following, reloading, return_exceptions=True)
+            await reconciling.close()
             await admin.stop()
 
 
-async def serve_worker(
-    settings: Settings, number: int, ready: Callable[[], None], orphaned: Awaitable[object]
-) -> None:
-    """One worker process of a supervisor: tells it when it serves, and ends when told or orphaned.
+async def serve_worker(first: Orders, number: int, ready: Callable[[], None], orders: AsyncIterator[Orders]) -> None:
+    """One worker process of a supervisor: tells it when it serves, adopts what it orders after the `first`, and ends
+    when told or orphaned, which is when the orders end.
 
     An orphan does not drain: nobody takes the copies of writes that no worker saw any more, so it must not go on
     deciding on evidence, and the next supervisor wants its place.
     """
-    async with open_parts(settings) as parts, parts.renewing() as renewal:
+    settings = first.settings
+    async with open_parts(settings) as parts, open_worker(parts, number, first.keys) as worker:
         structlog.contextvars.bind_contextvars(worker=number)
         stop = stop_requested()
-        server = build_server(parts, number, renewal)
-        await server.start()
+        await worker.server.start()
         ready()
         log.info("serving", address=worker_address(settings, number))
         stopping = asyncio.ensure_future(stop.wait())
-        parent = asyncio.ensure_future(orphaned)
+        parent = asyncio.create_task(_obey(worker, orders))
         # A worker without requests must notice an outage too, for the quarantine after it.
         watching = asyncio.create_task(parts.watch_store())
         await asyncio.wait({stopping, parent}, return_when=asyncio.FIRST_COMPLETED)
         watching.cancel()
         if parent.done() and not stopping.done():
             log.error("the supervisor is gone; ending")
-            await server.stop(grace=settings.server.drain)
+            await worker.server.stop(grace=settings.server.drain)
             return
-        await drain(server, settings)
+        await drain(worker.server, settings)
+        parent.cancel()
+
+
+async def _obey(worker: Worker, orders: AsyncIterator[Orders]) -> None:
+    async for order in orders:
+        worker.adopt(order.settings, order.keys)
+
+
+def mode_of(settings: Settings) -> str:
+    """For `/readyz`: what becomes of decisions."""
+    return "promoted" if settings.sites.role == "primary" else settings.rollout.mode
 
 
 async def drain(server: GrpcioServer, settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from extproc.auth.keys import KeySet
@@ -14,7 +15,9 @@ from extproc.evidence.memory import MemoryStore
 from extproc.evidence.redis import connect
 from extproc.evidence.store import Store, StoreUnavailable
 from extproc.notification.secret import Secret
+from extproc.oci.name_pattern import NamePattern
 from extproc.routing.policy import Policy
+from extproc.routing.rollout import Mode, Rollout
 from extproc.settings import Settings, SettingsError
 from extproc.settings import Store as StoreSettings
 
@@ -42,17 +45,22 @@ def quarantine(store: StoreSettings) -> float:
     return LAST_PAUSE + 2 * store.budget
 
 
-def build_verifier(settings: Settings) -> TokenVerifier | None:
-    """None for passthrough. Raises auth.keys.KeysInvalid."""
+def build_verifier(
+    settings: Settings, keys: KeySet | None = None, *, on_unknown_kid: Callable[[], None] = lambda: None
+) -> TokenVerifier | None:
+    """None for passthrough. By `keys`, or those of the files. Raises auth.keys.KeysInvalid."""
     auth = settings.auth
     if auth.mode == "passthrough":
         return None
+    if keys is None:
+        keys = KeySet.load(auth.keys) if auth.keys else KeySet.none()
     return TokenVerifier(
-        KeySet.load(auth.keys),
+        keys,
         issuer=auth.issuer,
         audience=auth.service,
         leeway=auth.leeway,
         cache_size=auth.cache_size,
+        on_unknown_kid=on_unknown_kid,
     )
 
 
@@ -69,4 +77,17 @@ def build_policy(settings: Settings) -> Policy:
         unknown_digests_local=policy.unknown_digests == "secondary",
         present_recheck=policy.present_recheck,
         write_timeout=policy.write_timeout,
+        serve_stale=policy.serve_stale == "if-primary-down",
+        rollout=build_rollout(settings),
+        promoted=settings.sites.promoted,
+    )
+
+
+def build_rollout(settings: Settings) -> Rollout:
+    rollout = settings.rollout
+    return Rollout(
+        mode=Mode(rollout.mode),
+        include=tuple(map(NamePattern, rollout.include)),
+        exclude=tuple(map(NamePattern, rollout.exclude)),
+        percentage=rollout.percentage,
     )

@@ -60,7 +60,14 @@ def past_the_processor(method: str) -> Explanation:
         operation={"kind": "token", "method": method, "name": None, "reference": None, "needs": []},
         grant={"status": "not needed", "access": []},
         evidence=None,
-        decision={"route": "issuer", "pinned_to": None, "learns_from_the_answer": False, "invalidates": None},
+        decision={
+            "route": "issuer",
+            "pinned_to": None,
+            "stale": None,
+            "learns_from_the_answer": False,
+            "invalidates": None,
+            "would": None,
+        },
         reason=None,
         words=[
             f"operation  {method} token: the issuer's endpoint, where clients get their tokens",
@@ -90,7 +97,7 @@ async def explain(
         credential = Grant(frozenset(required_access(operation)), float("inf"))
         if missing_access(operation, credential):
             raise AssertionError(f"the assumed grant lacks what {operation} needs")
-    admitted = admit(operation, credential)
+    admitted = admit(operation, credential, policy.rollout, promoted=policy.promoted)
     evidence: Evidence | Unavailable | None = None
     decision: Forward | Refuse
     if isinstance(admitted, Lookup):
@@ -155,9 +162,15 @@ def _decision(decision: Forward | Refuse) -> dict[str, Any]:
     return {
         "route": decision.route.value,
         "pinned_to": decision.pin,
+        "stale": decision.stale,
         "learns_from_the_answer": decision.observe,
         "invalidates": None if decision.invalidation is None else asdict(decision.invalidation),
+        "would": None if decision.would is None else _would(decision.would),
     }
+
+
+def _would(decision: Forward | Refuse) -> dict[str, Any]:
+    return _decision(decision) | {"reason": decision.reason.value}
 
 
 def _words(
@@ -184,13 +197,18 @@ def _words(
             elif isinstance(operation.reference, Tag):
                 known = "no lease of this tag"
             lines.append(f"evidence   {known}{'; a write is under way' if marked else ''}")
-    match decision:
-        case Refuse(status=status):
-            lines.append(f"decision   answered here: {status}")
-        case Forward(route=route, pin=pin):
-            lines.append(f"decision   {route.value}{f', pinned to {pin}' if pin else ''}")
+    lines.append(f"decision   {_outcome(decision)}")
+    if isinstance(decision, Forward) and decision.would is not None:
+        lines.append(f"in serve   {_outcome(decision.would)}: {decision.would.reason.value}")
     lines.append(f"reason     {decision.reason.value}")
     return lines
+
+
+def _outcome(decision: Forward | Refuse) -> str:
+    if isinstance(decision, Refuse):
+        return f"answered here: {decision.status}"
+    stale = f", should it fail {decision.stale}" if decision.stale else ""
+    return f"{decision.route.value}{f', pinned to {decision.pin}' if decision.pin else ''}{stale}"
 
 
 def _hints(operation: Operation, path: str) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -16,17 +17,20 @@ from extproc.admin.notifications import NotificationEndpoint
 from extproc.admin.server import Page
 from extproc.admin.status import BELOW, PATH, StatusPage
 from extproc.admin.unseen import UnseenWrites
+from extproc.auth.keys import KeyDocument, KeySet
 from extproc.build import build_secret, build_store, quarantine, unhurried
 from extproc.evidence.backlog import Backlog
 from extproc.evidence.breaker import Breaker
 from extproc.evidence.guarded import GuardedStore
 from extproc.evidence.store import StoreUnavailable
+from extproc.jwks.opening import OpenKeys, open_keys
+from extproc.live.reload import Reload
 from extproc.notification.ingest import Ingest
 from extproc.oci.reference import Name, Tag
 from extproc.renewal.opening import open_renewal
 from extproc.renewal.renewal import Renewal
 from extproc.routing.router import MARK_MARGIN
-from extproc.settings import Settings
+from extproc.settings import Settings, Sites
 from extproc.status.reports import Reports
 from extproc.telemetry import names
 from extproc.telemetry.notification import NotificationRecorder
@@ -55,6 +59,19 @@ class Parts:
     """For reconcile, which waits longer still."""
     backlog: Backlog
     store_ok: bool = True
+    promoted: bool = False
+    """This site is the primary."""
+
+    def adopt_role(self, sites: Sites) -> None:
+        """As a secondary again, trust no lease from before.
+
+        Not yet when this site becomes the primary: a worker that has not heard of it may still serve by them, where
+        the other site is dead. `Role` tells when.
+        """
+        voids = self.promoted and not sites.promoted
+        self.promoted = sites.promoted
+        if voids:
+            self.backlog.void_leases_soon()
 
     def unseen_writes(self) -> UnseenWrites:
         copies = self.telemetry.meter.create_counter(names.UNSEEN_WRITES, unit="{write}")
@@ -68,7 +85,8 @@ class Parts:
         return open_renewal(
             self.settings,
             store=self.store,
-            blocks=self.backlog.blocks,
+            # The primary of its questions is no primary while this site is.
+            blocks=lambda name: self.promoted or self.backlog.blocks(name),
             count=lambda outcome: looks.add(1, {names.OUTCOME: outcome.value}),
         )
 
@@ -87,9 +105,47 @@ class Parts:
         """For the admin server."""
         settings = self.settings
         page = StatusPage(
-            Reports(self.background, url=settings.store.public_url, max_staleness=settings.policy.max_staleness)
+            Reports(
+                self.background,
+                url=settings.store.public_url,
+                max_staleness=settings.policy.max_staleness,
+                promoted=lambda: self.promoted,
+            )
         )
         return {PATH: page, BELOW: page}
+
+    def opening_keys(
+        self, use: Callable[[KeySet], None], files: Sequence[KeyDocument] | None = None
+    ) -> AbstractAsyncContextManager[OpenKeys]:
+        """The issuer's keys, kept up to date meanwhile; `use` gets each new set. `files`: see `open_keys`. Raises
+        auth.keys.KeysInvalid and SettingsError."""
+        meter = self.telemetry.meter
+        fetches = meter.create_counter(names.KEY_FETCHES, unit="{fetch}")
+        known = meter.create_gauge(names.KEYS, unit="{name}")
+
+        def tell(keys: KeySet) -> None:
+            use(keys)
+            known.set(len(keys.keys))
+
+        return open_keys(
+            self.settings,
+            tell,
+            on_fetch=lambda good: fetches.add(1, {names.OUTCOME: "good" if good else "failed"}),
+            files=files,
+        )
+
+    def reloading(self, config: Path, adopt: Callable[[Settings], None]) -> Reload:
+        """Of the configuration file; what is adopted is logged as it says, too."""
+        meter = self.telemetry.meter
+        reloads = meter.create_counter(names.RELOADS, unit="{reload}")
+        valid = meter.create_gauge(names.CONFIGURATION_VALID)
+        valid.set(1)
+
+        def on_reload(good: bool) -> None:
+            reloads.add(1, {names.OUTCOME: "adopted" if good else "broken"})
+            valid.set(int(good))
+
+        return Reload(config, self.settings, adopt, on_reload=on_reload)
 
     def store_word(self) -> str:
         """For `/readyz`."""
@@ -138,7 +194,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     # serve what this write makes untrue.
     always = GuardedStore(store, budget=budget, breaker=Breaker(failures=sys.maxsize, pause=0))
     patient = GuardedStore(store, budget=_INGEST_BUDGET, breaker=Breaker(failures=sys.maxsize, pause=0))
-    parts = Parts(settings, telemetry, guarded, patient, unhurried(store), Backlog(always, start_voided=True))
+    backlog = Backlog(always, start_voided=True)
+    parts = Parts(settings, telemetry, guarded, patient, unhurried(store), backlog, promoted=settings.sites.promoted)
     retrying = asyncio.create_task(parts.backlog.run())
     try:
         yield parts

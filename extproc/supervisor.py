@@ -5,6 +5,10 @@ Rules
 2. A worker lives no longer than its supervisor: its standard input is a pipe whose end it watches.
 3. A worker that dies young is started again ever more slowly; the others serve meanwhile.
 4. A worker that ends at its very first start has a cause that stays: everything is stopped, and says so.
+5. A worker has the settings and keys of its supervisor, never those of the files: two processes with two stores would
+   each miss what the other is told, and a file may be broken by now. Live settings go to every worker
+   as soon as they are adopted here.
+6. At SIGUSR2 the workers are restarted one after another, each when all the others serve.
 """
 
 from __future__ import annotations
@@ -20,12 +24,18 @@ from typing import Final
 import structlog
 
 from extproc.admin.server import AdminServer, Health
-from extproc.app import stop_requested
+from extproc.app import mode_of, said, stop_requested
+from extproc.jwks.opening import OpenKeys
+from extproc.live.orders import Orders
+from extproc.live.pausable import Pausable
+from extproc.live.role import Role
+from extproc.live.signals import heard
 from extproc.oci.reference import Name, Tag
 from extproc.parts import Parts, open_parts
 from extproc.reconcile.schedule import keep_reconciling
 from extproc.settings import Settings
 from extproc.telemetry import names
+from extproc.telemetry.setup import configure_log
 
 log = structlog.get_logger()
 
@@ -33,6 +43,8 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _YOUNG = 10.0
 """Seconds: a worker that lived longer is restarted without a pause growing."""
+_SEEN_BY_ENVOY: Final = 2.5
+"""Seconds until Envoy, which looks each second, has seen that a worker serves again."""
 READY: Final = b"ready\n"
 """What a worker writes to standard output once it serves."""
 FAILED: Final = b"failed "
@@ -47,12 +59,22 @@ class Supervisor:
     """The parent of N workers."""
 
     def __init__(
-        self, settings: Settings, config: Path, parts: Parts, on_lease_dropped: Callable[[Name, Tag], None] | None
+        self,
+        config: Path,
+        parts: Parts,
+        keys: OpenKeys,
+        on_lease_dropped: Callable[[Name, Tag], None] | None,
     ) -> None:
-        """`on_lease_dropped` hears of tags that somebody reads and the primary told a change of."""
-        self._settings = settings
-        self._config = config
+        """`on_lease_dropped` hears of tags that somebody reads and the primary told a change of. Live settings follow
+        the file `config`."""
+        self._settings = parts.settings
         self._parts = parts
+        self._keys = keys
+        self._reload = parts.reloading(config, self._adopt)
+        self._role = Role(
+            parts.settings.envoy.admin, promoted=parts.promoted, on_followed=parts.backlog.void_leases_soon
+        )
+        self._reconciling: Pausable | None = None
         self._on_lease_dropped = on_lease_dropped
         self._serving: set[int] = set()
         self._ever_served: set[int] = set()
@@ -60,6 +82,12 @@ class Supervisor:
         """Why a worker said that it cannot start."""
         self._processes: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
+        self._restart_asked = asyncio.Event()
+        self._restarting: set[int] = set()
+        """Workers that end because we told them to."""
+        self._changed = asyncio.Condition()
+        """A worker has begun or ceased to serve."""
+        self._restarts = parts.telemetry.meter.create_counter(names.RESTARTS, unit="{restart}")
         self._exits = parts.telemetry.meter.create_counter(names.WORKER_EXITS, unit="{exit}")
 
     async def run(self) -> None:
@@ -69,14 +97,10 @@ class Supervisor:
         await admin.start()
         requested = asyncio.create_task(stop_requested().wait())
         watching = asyncio.create_task(self._parts.watch_store())
-        reconciling = asyncio.create_task(
-            keep_reconciling(
-                self._settings,
-                self._parts.background,
-                lambda: len(self._serving) == self._settings.server.workers,
-                self._parts.backlog.blocks,
-            )
-        )
+        reloading = asyncio.create_task(self._reload.keep())
+        restarting = asyncio.create_task(self._restart_when_asked())
+        following = asyncio.create_task(self._role.keep())
+        self._reconciling = reconciling = Pausable(self._reconcile, paused=self._parts.promoted)
         keepers = [asyncio.create_task(self._keep(number)) for number in range(self._settings.server.workers)]
         try:
             # A keeper ends by itself only with an exception.
@@ -84,17 +108,26 @@ class Supervisor:
         finally:
             self._stopping.set()
             requested.cancel()
-            watching.cancel()
-            reconciling.cancel()
+            for task in (watching, reloading, restarting, following):
+                task.cancel()
             for process in self._processes.values():
                 with suppress(ProcessLookupError):
                     process.send_signal(signal.SIGTERM)
             ended = await asyncio.gather(*keepers, return_exceptions=True)
-            await asyncio.gather(reconciling, return_exceptions=True)
+            await asyncio.gather(watching, reloading, restarting, following, return_exceptions=True)
+            await reconciling.close()
             await admin.stop()
         for outcome in ended:
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    async def _reconcile(self) -> None:
+        await keep_reconciling(
+            self._settings,
+            self._parts.background,
+            lambda: len(self._serving) == self._settings.server.workers,
+            self._parts.backlog.blocks,
+        )
 
     async def _keep(self, number: int) -> None:
         """Worker `number`, again and again."""
@@ -111,6 +144,8 @@ class Supervisor:
                     or f"worker {number} ended with {code} before it served; see its messages"
                 )
             self._exits.add(1, {names.WORKER_CLEAN: code == 0})
+            if number in self._restarting and code == 0:
+                continue
             fault = self._faults.pop(number, "")
             log.error("worker ended; starting it again", worker=number, exit_code=code, pause=pause, fault=fault)
             await self._parts.backlog.void_leases()
@@ -120,12 +155,13 @@ class Supervisor:
 
     async def _run_once(self, number: int) -> int:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "extproc.worker", "--config", str(self._config), "--number", str(number)),
+            *(sys.executable, "-m", "extproc.worker", "--number", str(number)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # a terminal's Ctrl-C is for the supervisor, which drains
         )
         self._processes[number] = process
+        self._order(process)
         if self._stopping.is_set():
             process.terminate()
         watching = asyncio.create_task(self._watch_ready(number, process))
@@ -135,8 +171,8 @@ class Supervisor:
             return code
         finally:
             watching.cancel()
-            self._serving.discard(number)
             self._processes.pop(number, None)
+            await self._set_serving(number, False)
 
     async def _wait(self, process: asyncio.subprocess.Process) -> int:
         """The exit code; a worker that does not finish draining is killed."""
@@ -153,20 +189,83 @@ class Supervisor:
     async def _watch_ready(self, number: int, process: asyncio.subprocess.Process) -> None:
         line = b"" if process.stdout is None else await process.stdout.readline()
         if line == READY:
-            self._serving.add(number)
             self._ever_served.add(number)
+            await self._set_serving(number, True)
         elif line.startswith(FAILED):
             self._faults[number] = line.removeprefix(FAILED).decode(errors="replace").strip()
 
+    async def _set_serving(self, number: int, serving: bool) -> None:
+        async with self._changed:
+            (self._serving.add if serving else self._serving.discard)(number)
+            self._changed.notify_all()
+
+    def _adopt(self, settings: Settings) -> None:
+        """Live settings, here and in every worker. Raises auth.keys.KeysInvalid before anything changed."""
+        self._keys.adopt(settings)
+        self._parts.adopt_role(settings.sites)
+        self._role.change(promoted=self._parts.promoted)
+        if self._reconciling is not None:
+            self._reconciling.pause(self._parts.promoted)
+        self._settings = settings
+        configure_log(settings.telemetry.log_level, settings.telemetry.log_format)
+        for process in self._processes.values():
+            self._order(process)
+
+    def _order(self, process: asyncio.subprocess.Process) -> None:
+        """Tell a worker what is in force. One that has ended hears nothing; its successor is told at its start."""
+        if process.stdin is not None and not process.stdin.is_closing():
+            process.stdin.write(Orders(self._settings, self._keys.keys.files).line())
+
+    async def _restart_when_asked(self) -> None:
+        """At SIGUSR2 every worker, one after another. Never ends by itself."""
+        with heard(signal.SIGUSR2, self._restart_asked.set):
+            while True:
+                await self._restart_asked.wait()
+                self._restart_asked.clear()
+                log.info("restarting the workers one after another", workers=self._settings.server.workers)
+                for number in range(self._settings.server.workers):
+                    await self._restart(number)
+                log.info("all workers have been restarted")
+
+    async def _restart(self, number: int) -> None:
+        """Once all others serve; returns when its successor does, too, and Envoy knows."""
+        others = set(range(self._settings.server.workers)) - {number}
+        async with self._changed:
+            await self._changed.wait_for(lambda: others <= self._serving or number not in self._serving)
+        process = self._processes.get(number)
+        if process is not None and number in self._serving:
+            self._restarting.add(number)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                process.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(2 * self._settings.server.drain + 5), self._changed:
+                    await self._changed.wait_for(lambda: number not in self._serving)
+            except TimeoutError:
+                log.error("worker does not end; killing it", worker=number)  # noqa: TRY400 - no fault of ours
+                with suppress(ProcessLookupError):
+                    process.kill()
+        async with self._changed:
+            await self._changed.wait_for(lambda: number in self._serving)
+        self._restarting.discard(number)
+        self._restarts.add(1)
+        await asyncio.sleep(_SEEN_BY_ENVOY)
+
     def _health(self) -> Health:
         return Health(
-            ready=bool(self._serving) and not self._stopping.is_set(),
+            ready=bool(self._serving) and self._keys.known and not self._stopping.is_set(),
             store=self._parts.store_word(),
             workers=len(self._serving),
+            mode=mode_of(self._settings),
+            configuration=said(self._reload.word, self._role.word),
+            keys=self._keys.word,
         )
 
 
 async def supervise(settings: Settings, config: Path) -> None:
     """Serve with N workers until told to stop."""
-    async with open_parts(settings) as parts, parts.renewing() as renewal:
-        await Supervisor(settings, config, parts, None if renewal is None else renewal.on_lease_dropped).run()
+    async with (
+        open_parts(settings) as parts,
+        parts.opening_keys(lambda known: None) as keys,
+        parts.renewing() as renewal,
+    ):
+        await Supervisor(config, parts, keys, None if renewal is None else renewal.on_lease_dropped).run()

@@ -111,6 +111,23 @@ class TestServe:
             first.ready()
             assert (first.run / "worker-0.sock").is_socket()
 
+    @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2])
+    def test_a_signal_that_asks_for_what_it_cannot_do_ends_nothing(
+        self, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        """SIGHUP while it starts, SIGUSR2 where no worker can be restarted."""
+        with socket.create_server(("127.0.0.1", 0)) as issuer:
+            auth = f'auth.realm = "https://issuer/"\nauth.keys_url = "http://127.0.0.1:{issuer.getsockname()[1]}/"\n'
+            with Program(tmp_path, auth=auth) as program:
+                issuer.settimeout(20)
+                connection, _ = issuer.accept()
+                program.send(number)
+                connection.close()
+                eventually(lambda: program.readyz()[0] == 503, "it has started, without a key")
+                program.send(signal.SIGUSR2)
+                program.send(signal.SIGTERM)
+                assert program.ended() == 0
+
 
 REDIS = 'store.url = "redis://127.0.0.1:1"\nserver.workers = 2\n'
 TOKEN = 'auth.realm = "https://issuer/"\nauth.keys = ["key.pem"]\n'

@@ -10,7 +10,9 @@ from extproc.auth.grant import Grant
 from extproc.build import build_policy, build_store, build_verifier
 from extproc.evidence.memory import MemoryStore
 from extproc.evidence.redis import RedisStore
+from extproc.oci.name_pattern import NamePattern
 from extproc.routing.policy import Policy
+from extproc.routing.rollout import Mode, Rollout
 from tests.auth import issuer
 from tests.support.loaded import loaded
 
@@ -18,14 +20,26 @@ from tests.support.loaded import loaded
 def test_policy_takes_every_setting(tmp_path: Path) -> None:
     text = (
         'policy = {max_staleness = 1, unknown_digests = "primary", present_recheck = 2, write_timeout = 3, '
-        "absent_ttl = 4}"
+        'absent_ttl = 4, serve_stale = "if-primary-down"}\n'
+        'sites.role = "primary"\n'
+        'rollout = {mode = "observe", include = ["a/**"], exclude = ["a/b", "c"], percentage = 5}'
     )
     policy = build_policy(loaded(tmp_path, text))
-    assert policy == Policy(max_staleness=1, unknown_digests_local=False, present_recheck=2, write_timeout=3)
+    assert policy == Policy(
+        max_staleness=1,
+        unknown_digests_local=False,
+        present_recheck=2,
+        write_timeout=3,
+        serve_stale=True,
+        promoted=True,
+        rollout=Rollout(Mode.OBSERVE, (NamePattern("a/**"),), (NamePattern("a/b"), NamePattern("c")), percentage=5),
+    )
     assert all(getattr(policy, field.name) != field.default for field in fields(Policy))
+    assert all(getattr(policy.rollout, field.name) != field.default for field in fields(Rollout))
 
 
-def test_policy_defaults_agree() -> None:
+def test_policy_defaults_agree(tmp_path: Path) -> None:
+    assert build_policy(loaded(tmp_path)) == Policy()
     assert Policy() == Policy(
         max_staleness=settings.Policy().max_staleness,
         present_recheck=settings.Policy().present_recheck,

@@ -13,9 +13,11 @@ from extproc.evidence.memory import MemoryStore
 from extproc.evidence.model import ContentKind, DigestState, Evidence, Invalidation, Observation
 from extproc.evidence.store import StoreUnavailable
 from extproc.explain import Explanation, ReferenceInvalid, explain, request_of_reference
+from extproc.oci.name_pattern import NamePattern
 from extproc.oci.reference import Digest, Name, Tag
 from extproc.routing.decision import Credential
 from extproc.routing.policy import Policy
+from extproc.routing.rollout import Mode, Rollout
 from extproc.routing.router import Router
 from tests.support.clock import Clock
 from tests.support.heads import INDEX, request
@@ -151,7 +153,14 @@ async def test_everything_of_a_tag() -> None:
             "confirmed": 12.5,
             "write_under_way": False,
         },
-        {"route": "secondary", "pinned_to": DIGEST, "learns_from_the_answer": False, "invalidates": None},
+        {
+            "route": "secondary",
+            "pinned_to": DIGEST,
+            "stale": None,
+            "learns_from_the_answer": False,
+            "invalidates": None,
+            "would": None,
+        },
     ]
     assert found.words == [
         "operation  GET manifest latest of g/app",
@@ -160,6 +169,55 @@ async def test_everything_of_a_tag() -> None:
         f"decision   secondary, pinned to {DIGEST}",
         "reason     tag-verified",
     ]
+
+
+async def test_observing_says_what_serving_would_do() -> None:
+    site = Site()
+    await site.warm()
+    found = await explain("GET", TAG, PULL, site.store, Policy(rollout=Rollout(Mode.OBSERVE)))
+    assert found.reason == "mode-observe"
+    assert json.loads(json.dumps(found.decision)) == {
+        "route": "primary",
+        "pinned_to": None,
+        "stale": None,
+        "learns_from_the_answer": False,
+        "invalidates": None,
+        "would": {
+            "route": "secondary",
+            "pinned_to": DIGEST,
+            "stale": None,
+            "learns_from_the_answer": False,
+            "invalidates": None,
+            "would": None,
+            "reason": "tag-verified",
+        },
+    }
+    assert found.words[-3:] == [
+        "decision   primary",
+        f"in serve   secondary, pinned to {DIGEST}: tag-verified",
+        "reason     mode-observe",
+    ]
+
+
+async def test_a_token_that_only_serving_would_refuse() -> None:
+    policy = Policy(rollout=Rollout(Mode.PRIMARY_ONLY))
+    found = await explain("GET", TAG, Rejection.EXPIRED, Site().store, policy)
+    assert found.decision["would"] == {
+        "answer": 401,
+        "asks_for": ["repository:g/app:pull"],
+        "reason": "token-expired",
+    }
+    assert found.words[-3:] == [
+        "decision   primary",
+        "in serve   answered here: 401: token-expired",
+        "reason     mode-primary-only",
+    ]
+
+
+async def test_an_excluded_name_is_not_looked_up() -> None:
+    policy = Policy(rollout=Rollout(exclude=(NamePattern("g/**"),)))
+    found = await explain("GET", TAG, PULL, Away(absent_ttl=5), policy)
+    assert (found.reason, found.evidence, found.decision["would"]) == ("name-excluded", None, None)
 
 
 async def test_a_write_under_way() -> None:
@@ -249,3 +307,19 @@ async def test_a_digest_that_is_deleted_as_what_is_asked_for_is_said_to_be() -> 
         found = await site.explain("GET", f"/v2/g/app/{kind}/{OTHER}", PULL)
         assert (found.reason, found.evidence and found.evidence["digest"]) == (reason, state)
         assert f"evidence   digest {state}" in found.words
+
+
+async def test_what_the_secondary_may_be_asked_for_where_the_primary_fails() -> None:
+    site = Site()
+    await site.warm()
+    site.clock.advance(61)
+    found = await explain("GET", TAG, PULL, site.store, Policy(serve_stale=True))
+    assert (found.reason, found.decision["route"]) == ("tag-stale", "primary-then-secondary")
+    assert found.decision["stale"] == DIGEST
+    assert f"decision   primary-then-secondary, should it fail {DIGEST}" in found.words
+
+
+async def test_where_this_site_is_the_primary() -> None:
+    found = await explain("PUT", TAG, None, Site().store, Policy(promoted=True))
+    assert (found.reason, found.decision["route"], found.evidence) == ("promoted", "local", None)
+    assert "decision   local" in found.words

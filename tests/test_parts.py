@@ -25,6 +25,17 @@ async def test_leases_from_before_are_void_first(tmp_path: Path) -> None:
         assert parts.store_word() == "ok"
 
 
+async def test_leases_are_void_when_this_site_is_a_secondary_again(tmp_path: Path) -> None:
+    """Becoming the primary, others may still serve by them."""
+    async with open_parts(loaded(tmp_path)) as parts:
+        while parts.backlog.pending:  # noqa: ASYNC110 - a state, not an event
+            await asyncio.sleep(0)
+        for promoted, pending in ((False, 0), (True, 0), (True, 0), (False, 1), (False, 1)):
+            sites = parts.settings.sites.model_copy(update={"role": "primary" if promoted else "secondary"})
+            parts.adopt_role(sites)
+            assert (parts.promoted, parts.backlog.pending) == (promoted, pending)
+
+
 async def test_stopping_gives_the_store_what_it_has_not_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

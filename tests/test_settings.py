@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tomllib
 import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from pydantic import BaseModel
@@ -99,6 +101,10 @@ class TestFile:
         assert settings.envoy.certificate == folder / "tls.crt"
         assert settings.envoy.private_key == folder / "tls.key"
 
+    def test_patterns_are_no_paths(self, tmp_path: Path) -> None:
+        rollout = load(tmp_path, WHOLE + 'rollout = {include = ["a/**"], exclude = ["a/b"]}').rollout
+        assert (rollout.include, rollout.exclude) == (("a/**",), ("a/b",))
+
     def test_a_linked_file_is_where_its_name_is(self, tmp_path: Path) -> None:
         """As Kubernetes mounts a ConfigMap: geo.toml → ..data/geo.toml."""
         (tmp_path / "..data").mkdir()
@@ -125,6 +131,10 @@ class TestEnvironment:
             ),
             pytest.param("GEO_EXTPROC_AUTH__KEYS", '["/a", "/b"]', "auth.keys", (Path("/a"), Path("/b")), id="JSON"),
             pytest.param("GEO_EXTPROC_AUTH__KEYS", "/a, /b", "auth.keys", (Path("/a"), Path("/b")), id="commas"),
+            pytest.param("GEO_EXTPROC_ROLLOUT__INCLUDE", "a/**, b", "rollout.include", ("a/**", "b"), id="patterns"),
+            pytest.param(
+                "GEO_EXTPROC_ROLLOUT__EXCLUDE", '["a/*"]', "rollout.exclude", ("a/*",), id="patterns as JSON"
+            ),
         ],
     )
     def test_override(  # noqa: PLR0917 - a table's columns
@@ -195,6 +205,12 @@ class TestEnvironment:
             pytest.param(
                 "GEO_EXTPROC_AUTH__KEYS", '["a', r"auth.keys .+'\[\"a' is not JSON.+; give a list", id="keys"
             ),
+            pytest.param(
+                "GEO_EXTPROC_ROLLOUT__INCLUDE",
+                '["a',
+                r"rollout.include .+'\[\"a' is not JSON.+; give a list",
+                id="patterns",
+            ),
             pytest.param("GEO_EXTPROC_SERVER__DRAIN", "soon", "server.drain .+'soon' is not a number", id="number"),
         ],
     )
@@ -239,10 +255,30 @@ class TestWrong:
                 id="no port for each worker",
             ),
             pytest.param(
+                WHOLE + 'server.socket_access = "0666"',
+                ["server.socket_access", "'0666' is not 'owner' or 'group'"],
+                id="access to the sockets",
+            ),
+            pytest.param(
                 WHOLE + 'server.transport = "http"', ["server.transport", "'http' is not 'grpcio'"], id="choice"
             ),
             pytest.param(SITES + 'auth.realm = "https://x"', ["keys is empty", "passthrough"], id="no keys"),
             pytest.param(SITES + 'auth.keys = ["k"]', ["realm ''", "token endpoint"], id="no realm"),
+            pytest.param(WHOLE + 'auth.keys_url = "issuer/keys"', ["keys_url", "is not a URL"], id="keys: no URL"),
+            pytest.param(
+                WHOLE + 'auth.keys_url = "http://issuer/keys"', ["keys_url", "is not https"], id="keys: without TLS"
+            ),
+            pytest.param(
+                WHOLE + 'auth.keys_url = "https://u:hunter2@issuer/keys"', ["keys_url", "has a user"], id="keys: user"
+            ),
+            pytest.param(
+                WHOLE + 'auth.keys_ca = "ca"\nauth.keys_url = "http://localhost/k"',
+                ["keys_ca", "no TLS"],
+                id="keys: CA",
+            ),
+            pytest.param(
+                WHOLE + "auth.keys_min_interval = 301", ["keys_min_interval 301", "lower it"], id="keys: intervals"
+            ),
             pytest.param(SITES + 'auth = {keys = ["k"], realm = "https://é"}', ["is not a URL"], id="realm"),
             pytest.param(
                 SITES + 'auth = {keys = ["k"], realm = "https://u:p@h/jwt/auth"}', ["has a user"], id="realm, user"
@@ -258,6 +294,23 @@ class TestWrong:
                 WHOLE + 'store = {url = "redis://h", ca = "c"}',
                 ["'redis://h' has no TLS", "rediss://"],
                 id="useless CA",
+            ),
+            pytest.param(
+                WHOLE + 'rollout.include = ["a/**", "Group/*"]',
+                ["rollout.include.1 ", "'Group/*' is not a pattern of names", "lower-case letters"],
+                id="pattern",
+            ),
+            pytest.param(
+                WHOLE + 'rollout.exclude = ["a**"]', ["rollout.exclude.0 ", "'a**'", "between slashes"], id="stars"
+            ),
+            pytest.param(WHOLE + 'rollout.include = [""]', ["rollout.include.0 ", "it is empty"], id="empty pattern"),
+            pytest.param(WHOLE + "rollout.include = [1]", ["rollout.include.0 ", "1 is not text"], id="no pattern"),
+            pytest.param(WHOLE + "rollout.include = 1", ["rollout.include ", "1 is not a list"], id="no patterns"),
+            pytest.param(
+                WHOLE + "rollout.percentage = 101", ["rollout.percentage", "101 is too large: give 100"], id="share"
+            ),
+            pytest.param(
+                WHOLE + 'rollout.mode = "off"', ["rollout.mode", "'off' is not 'serve', 'observe' or"], id="mode"
             ),
             pytest.param(WHOLE + 'envoy.certificate = "c"', ["certificate and private_key"], id="half a pair"),
             pytest.param(WHOLE + "server = 3", ["server ", "3 is not a table"], id="no table"),
@@ -318,6 +371,20 @@ class TestWrong:
         (tmp_path / "geo.toml").write_bytes(b"\xff\xfe")
         with pytest.raises(SettingsError, match="is not TOML: byte 1 is 0xff, which is not UTF-8; save it as UTF-8"):
             Settings.load(tmp_path / "geo.toml")
+
+    def test_it_is_read_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is judged is what is used, though the file is replaced meanwhile."""
+        file = tmp_path / "geo.toml"
+        file.write_text(WHOLE)
+
+        def read(stream: BinaryIO) -> dict[str, Any]:
+            document = tomllib.loads(stream.read().decode())
+            file.write_text("= = =")
+            return document
+
+        expected = Settings.load(file)
+        monkeypatch.setattr(tomllib, "load", read)
+        assert Settings.load(file) == expected
 
     @pytest.mark.parametrize(("name", "reason"), [("nowhere.toml", "No such file"), (".", "Is a directory")])
     def test_unreadable(self, tmp_path: Path, name: str, reason: str) -> None:
@@ -404,3 +471,18 @@ def test_every_table_is_described() -> None:
     sections = list(dict.fromkeys(_sections(Settings)))
     assert len(sections) >= 10
     assert all((section.__doc__ or "").strip() for section in sections)
+
+
+class TestHandedOn:
+    def test_another_process_has_the_same(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        text = (
+            'store = {url = "redis://u:hunter2@h:1/2", name_ttl = 7.5}\nserver.address = "[::1]:9000"\n'
+            'rollout.include = ["a/*"]\nsites.issuer = {url = "https://i", ca = "ca.pem"}\n'
+        )
+        settings = load(tmp_path, WHOLE + text)
+        # What the environment says by then does not count.
+        monkeypatch.setenv("GEO_EXTPROC_STORE__NAME_TTL", "1")
+        monkeypatch.setenv("GEO_EXTPROC_POLICY__MAX_STALENESS", "1")
+        line = settings.handed_on()
+        assert "\n" not in line
+        assert Settings.taken(line) == settings

@@ -1,7 +1,8 @@
 """aiohttp's server, but for what it does with a request that cannot be read, and with one that does not end.
 
 It would log the error with the line that it could not read, a token or a secret in it. And the request may have been
-the copy of a write: Envoy passed on what this server's parser refuses.
+the copy of a write: Envoy passed on what this server's parser refuses. One before it may have been, too: of what
+arrives together, the parser gives nothing when it cannot read all.
 
 It bounds each line and their number, 128, but neither all of them together nor the time that they take. So here
 
@@ -17,15 +18,19 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import BadStatusLine
+from yarl import URL
 
 from extproc.telemetry.seldom import Seldom
 
 log = structlog.get_logger()
+
+_COPIES: Final = (b"PUT ", b"DELETE ")
+_OVERLAP: Final = max(map(len, _COPIES)) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,15 @@ class _Connection(web.RequestHandler):
         """Bytes that came and belong to no body, since a head was last complete and nothing waited before it."""
         self._deadline: asyncio.TimerHandle | None = None
         """While a head is not complete."""
+        self._tail = b""
+        self._has_copy = False
 
     def data_received(self, data: bytes) -> None:
         self._listener.heard(self)
+        if not self._has_copy:
+            seen = self._tail + data
+            self._has_copy = any(start in seen for start in _COPIES)
+            self._tail = seen[-_OVERLAP:]
         in_body = self._body is not None and not self._body.is_eof()
         known = self._request_count
         super().data_received(data)
@@ -115,8 +126,9 @@ class _Connection(web.RequestHandler):
         if status >= 500:
             self._listener.failed(exc)
         else:
-            # A line that is not HTTP came from no Envoy.
-            self._listener.closed_unread(type(exc).__name__, copy=not isinstance(exc, BadStatusLine))
+            # A line that is not HTTP came from no Envoy, unless a copy stands before it.
+            copy = self._has_copy or not isinstance(exc, BadStatusLine)
+            self._listener.closed_unread(type(exc).__name__, copy=copy)
         response = web.Response(status=status)
         response.force_close()
         return response
@@ -135,7 +147,7 @@ class Listener(web.Server):
         **options: Any,
     ) -> None:
         """`options`: those of aiohttp's server."""
-        super().__init__(handler, **options)
+        super().__init__(handler, request_factory=self._request, **options)
         self._on_unreadable = on_unreadable
         self._limits = limits
         self._seldom = seldom or Seldom()
@@ -175,3 +187,10 @@ class Listener(web.Server):
         left_out = self._seldom.left_out(type(exc).__name__)
         if left_out is not None:
             log.error("an admin request failed by a fault of ours", exc_info=exc, left_out=left_out)
+
+    def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        # Of a CONNECT without a target aiohttp's parser gives no path, which neither its request nor we expect: the
+        # connection would stay without an answer.
+        if message.path is None:
+            message = message._replace(path="", url=URL())
+        return web.BaseRequest(message, payload, protocol, writer, task, self._loop)

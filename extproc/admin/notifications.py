@@ -5,7 +5,7 @@
     415  not a notification's content type, or compressed
     413  larger than `notifications.max_body`
     408  it came too slowly
-    400  it cannot be read; nothing of it is applied, and the body says why
+    400  it cannot be read, or its body broke off; nothing of it is applied, and the body says why
     503  the store did not take all of it, or too many are being taken: send it again
     200  the store has taken all of it
 
@@ -154,6 +154,8 @@ class NotificationEndpoint:
                     body += chunk
         except TimeoutError as error:
             raise _Refused(408, f"the body did not arrive within {self._body_within:g} s") from error
+        except ConnectionError as error:
+            raise _Refused(400, "the body broke off") from error
         return bytes(body)
 
     def _too_large(self) -> _Refused:

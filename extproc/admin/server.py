@@ -32,6 +32,12 @@ class Health:
     """"ok" or "degraded": without its store every read goes to the primary, which is no reason to restart."""
     workers: int
     """Workers that serve now."""
+    mode: str = "serve"
+    """The rollout's mode, or "promoted"."""
+    configuration: str = "ok"
+    """"ok", or why the file is not in force, or what of it waits for a restart."""
+    keys: str = "ok"
+    """"ok", or why the issuer's keys cannot be fetched."""
 
 
 class UnseenSink(Protocol):

@@ -64,7 +64,7 @@ def _grant(claims: Mapping[str, object], expected: Expected) -> Grant:
     if claims.get("iss") != expected.issuer:
         raise ClaimsInvalid("iss")
     audience = claims.get("aud")
-    if expected.audience not in (audience if isinstance(audience, list) else [audience]):
+    if expected.audience not in ([_text(each) for each in audience] if isinstance(audience, list) else [audience]):
         raise ClaimsInvalid("aud")
     if claims.get("exp") is None:
         raise ClaimsInvalid("exp")

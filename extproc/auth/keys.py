@@ -1,9 +1,9 @@
-"""The issuer's public keys, read from files and found by a token's `kid`.
+"""The issuer's public keys, from files or fetched, and found by a token's `kid`.
 
 Rules
-1. A file is a JWK set or a JWK (RFC 7517), or PEM with any number of certificates and public keys; its
+1. A document is a JWK set or a JWK (RFC 7517), or PEM with any number of certificates and public keys; its
    content decides, not its name.
-2. A file that cannot be read or understood is an error; one bad key in it spares the others.
+2. A document that cannot be read or understood is an error; one bad key in it spares the others.
 3. A PEM private key is an error: whoever can read it here can sign tokens.
 4. A certificate stands for its key alone: as in distribution, its dates and issuer are not looked at.
 5. Each key answers to all its names, for no issuer says which form it uses.
@@ -40,7 +40,27 @@ _KID_LIMIT: Final = 512
 
 
 class KeysInvalid(Exception):
-    """The files give no keys; the message is one sentence that names file and remedy."""
+    """The documents give no keys; the message is one sentence that names the place and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDocument:
+    """What may hold keys, and where it is from: a path or a URL."""
+
+    place: str
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> KeyDocument:
+        """Raises KeysInvalid."""
+        try:
+            return cls(str(path), path.read_bytes())
+        except OSError as error:
+            raise KeysInvalid(
+                f"{path} cannot be read ({error.strerror}): mount the issuer's keys there or correct auth.keys."
+            ) from error
+        except ValueError as error:
+            raise KeysInvalid(f"{str(path)!r} cannot be read ({error}): correct auth.keys.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +73,17 @@ class KeySet:
     @classmethod
     def load(cls, paths: Sequence[Path]) -> KeySet:
         """Read the files. Raises KeysInvalid (rules 2 and 3, or no usable key at all)."""
+        return cls.of([KeyDocument.read(path) for path in paths])
+
+    @classmethod
+    def of(cls, documents: Sequence[KeyDocument]) -> KeySet:
+        """The keys of all of them. Raises KeysInvalid (rules 2 and 3, or no usable key at all)."""
         keys: dict[str, VerificationKey] = {}
         chosen: list[tuple[str, VerificationKey, str]] = []
         skipped: list[str] = []
-        for path in paths:
-            for position, found in enumerate(_read(path), 1):
-                place = f"{path}: key {position}"
+        for document in documents:
+            for position, found in enumerate(_read(document), 1):
+                place = f"{document.place}: key {position}"
                 if isinstance(found, KeyUnusable):
                     skipped.append(f"{place} {found}")
                     continue
@@ -71,14 +96,19 @@ class KeySet:
             if keys.setdefault(kid, key).key != key.key:
                 skipped.append(f"{place} has the kid {kid!r} of another key and is found by its thumbprints only")
         if not keys:
-            named = ", ".join(str(path) for path in paths) or "no file"
+            named = ", ".join(document.place for document in documents) or "no file"
             reasons = "; ".join(skipped) or "nothing in it is a key"
-            if len(paths) == 1:
-                reasons = reasons.replace(f"{paths[0]}: ", "")
+            if len(documents) == 1:
+                reasons = reasons.replace(f"{documents[0].place}: ", "")
             raise KeysInvalid(
                 f"{named} holds no usable key ({reasons}): give the token issuer's certificate, public key or JWKS."
             )
         return cls(keys, tuple(skipped))
+
+    @classmethod
+    def none(cls) -> KeySet:
+        """Every token's signature is then the primary's to judge."""
+        return cls({})
 
     def find(self, kid: str) -> VerificationKey | None:
         """The key that a token's header calls for."""
@@ -89,25 +119,20 @@ _Found = tuple[VerificationKey, str] | KeyUnusable
 """A key with the `kid` that its file gives it ("" for none), or why it is not one."""
 
 
-def _read(path: Path) -> Iterator[_Found]:
-    try:
-        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    except OSError as error:
-        raise KeysInvalid(
-            f"{path} cannot be read ({error.strerror}): mount the issuer's keys there or correct auth.keys."
-        ) from error
+def _read(document: KeyDocument) -> Iterator[_Found]:
+    place, content = document.place, document.content.removeprefix(b"\xef\xbb\xbf")
     if content.lstrip().startswith(b"{"):
-        return _read_jwks(path, content)
+        return _read_jwks(place, content)
     if _PEM_BEGIN in content:
-        return _read_pem(path, content)
-    raise KeysInvalid(f"{path} is neither PEM nor a JWKS: give the token issuer's certificate, public key or JWKS.")
+        return _read_pem(place, content)
+    raise KeysInvalid(f"{place} is neither PEM nor a JWKS: give the token issuer's certificate, public key or JWKS.")
 
 
-def _read_pem(path: Path, content: bytes) -> Iterator[_Found]:
+def _read_pem(place: str, content: bytes) -> Iterator[_Found]:
     # Before anything is loaded, and by the opening line alone: a damaged private key is one too.
     if _PEM_PRIVATE.search(content):
         raise KeysInvalid(
-            f"{path} holds a private key, with which anyone could sign tokens: give the public key or certificate."
+            f"{place} holds a private key, with which anyone could sign tokens: give the public key or certificate."
         )
     for part in content.split(_PEM_BEGIN)[1:]:
         block = _PEM.match(_PEM_BEGIN + part)
@@ -127,14 +152,14 @@ def _pem_key(label: str, block: bytes) -> _Found:
     return KeyUnusable(f"is a {label}, not a certificate or public key")
 
 
-def _read_jwks(path: Path, content: bytes) -> Iterator[_Found]:
+def _read_jwks(place: str, content: bytes) -> Iterator[_Found]:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise KeysInvalid(f"{path} is not valid JSON: give the issuer's JWKS as it serves it.") from error
+        raise KeysInvalid(f"{place} is not valid JSON: give the issuer's JWKS as it serves it.") from error
     entries = document.get("keys", [document] if "kty" in document else None)
     if not isinstance(entries, list):
-        raise KeysInvalid(f'{path} is JSON without a "keys" list: give the issuer\'s JWKS as it serves it.')
+        raise KeysInvalid(f'{place} is JSON without a "keys" list: give the issuer\'s JWKS as it serves it.')
     for entry in entries:
         yield _jwk_key(entry)
 

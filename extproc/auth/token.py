@@ -13,7 +13,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from jwt import PyJWS
@@ -27,6 +27,8 @@ from extproc.auth.verification_key import ALGORITHMS
 
 _TOKEN_LIMIT: Final = 16 * 1024
 """Characters: twice what common proxies let through as one header."""
+_EXTENSIONS: Final = frozenset(("crit", "b64"))
+"""`b64` counts only with `crit` (RFC 7797 §6), so that alone it is an error, whatever it says."""
 _JWS: Final = PyJWS()
 
 
@@ -36,12 +38,21 @@ class TokenVerifier:
     `leeway` is the allowed clock difference in seconds, `cache_size` the number of tokens remembered.
     """
 
-    __slots__ = ("_cache", "_expected", "_keys")
+    __slots__ = ("_cache", "_expected", "_keys", "_on_unknown_kid")
 
     def __init__(
-        self, keys: KeySet, *, issuer: str, audience: str, leeway: float = 60, cache_size: int = 10_000
+        self,
+        keys: KeySet,
+        *,
+        issuer: str,
+        audience: str,
+        leeway: float = 60,
+        cache_size: int = 10_000,
+        on_unknown_kid: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_unknown_kid` hears of each token whose key is not there; anybody can send as many as they like."""
         self._keys = keys
+        self._on_unknown_kid = on_unknown_kid
         self._expected = Expected(issuer, audience, leeway)
         self._cache = GrantCache(cache_size)
 
@@ -60,7 +71,8 @@ class TokenVerifier:
         scheme, _, token = authorization[0].partition(" ") if authorization else ("", "", "")
         if scheme.lower() != "bearer" or not token:
             return Rejection.MISSING
-        if len(token) > _TOKEN_LIMIT or not token.isascii():
+        # Segments have no padding (RFC 7515 §2), which would spell one token in two ways.
+        if len(token) > _TOKEN_LIMIT or not token.isascii() or "=" in token:
             return Rejection.INVALID
         known = self._cache.get(token, now)
         if known is not None:
@@ -79,10 +91,11 @@ class TokenVerifier:
             return Rejection.INVALID
         header = parts["header"]
         algorithm, kid = header.get("alg"), header.get("kid", "")
-        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or "crit" in header:
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or not _EXTENSIONS.isdisjoint(header):
             return Rejection.INVALID
         key = self._keys.find(kid)
         if key is None:
+            self._on_unknown_kid()
             return Rejection.UNVERIFIABLE
         signed, _, _ = token.rpartition(".")
         if not key.verifies(algorithm, signed.encode("ascii"), parts["signature"]):

@@ -8,7 +8,8 @@
       access_log   one JSON line a request
       unserved     what the secondary refused, and no primary was there to ask
       local_reply  the answer where no site could be reached
-    clusters   who is there: the sites, both in a row (`secondary_first`), processor, admin server, issuer
+    stale        before the secondary where it answers for the primary: by digest only
+    clusters   who is there: the sites, both in a row (either way), processor, admin server, issuer
       endpoints    addresses, and the metadata that says which site an endpoint is
       health       when a site is left alone; the primary never is
       tls          contexts on both sides

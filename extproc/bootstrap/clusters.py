@@ -16,6 +16,7 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     UpstreamConnectionOptions,
 )
 from envoy_data_plane.envoy.config.core.v3 import TcpKeepalive
+from envoy_data_plane.envoy.extensions.clusters.aggregate.v3 import ClusterConfig as Aggregate
 from envoy_data_plane.envoy.extensions.clusters.composite.v3 import ClusterConfig, ClusterConfigClusterEntry
 from envoy_data_plane.google.protobuf import Any, Struct
 
@@ -26,9 +27,13 @@ from extproc.bootstrap.names import (
     BUFFER,
     EXTPROC,
     ISSUER,
+    LOCAL,
     PRIMARY,
+    PRIMARY_IF_WELL,
+    PRIMARY_THEN_SECONDARY,
     SECONDARY,
     SECONDARY_FIRST,
+    STALE,
     seconds,
 )
 from extproc.settings import Settings, Site
@@ -40,9 +45,15 @@ def clusters(settings: Settings) -> list[Cluster]:
     sites = settings.sites
     found = [_primary(settings)]
     if settings.envoy.fallback == "composite":
-        found += [_secondary(settings), _composite(settings)]
+        found += [_secondary(settings), _in_a_row(settings, SECONDARY_FIRST, SECONDARY, PRIMARY)]
     else:
         found.append(_priorities(settings))
+    found += [
+        _primary_if_well(settings),
+        _stale(settings),
+        _in_a_row(settings, PRIMARY_THEN_SECONDARY, PRIMARY_IF_WELL, STALE),
+        _local(settings),
+    ]
     found += [_processor(settings), _admin(settings)]
     if sites.issuer is not None:
         found.append(_site(settings, ISSUER, sites.issuer))
@@ -65,18 +76,55 @@ def _secondary(settings: Settings) -> Cluster:
     return cluster
 
 
-def _composite(settings: Settings) -> Cluster:
-    """Fact 2: attempt 1 at the first cluster, attempt 2 at the second."""
+def _primary_if_well(settings: Settings) -> Cluster:
+    """Where the secondary may answer instead, a primary that looks dead costs nobody a timeout."""
+    cluster = _site(settings, PRIMARY_IF_WELL, settings.sites.primary, called=PRIMARY)
+    cluster.health_checks = [health.registry_check(settings.envoy)]
+    cluster.common_lb_config = health.no_panic()
+    cluster.outlier_detection = health.outliers(eject_all=True)
+    return cluster
+
+
+def _stale(settings: Settings) -> Cluster:
+    """No address of a network: an internal listener of this Envoy."""
     return Cluster(
-        name=SECONDARY_FIRST,
+        name=STALE,
+        type=ClusterDiscoveryType.STATIC,
+        connect_timeout=seconds(settings.envoy.connect_timeout),
+        per_connection_buffer_limit_bytes=BUFFER,
+        load_assignment=endpoints.assignment(STALE, endpoints.of_stale(settings.sites)),
+        circuit_breakers=_breakers(settings.envoy.max_connections),
+        typed_extension_protocol_options=protocol.http1(),
+    )
+
+
+def _local(settings: Settings) -> Cluster:
+    """Always tried, for there is no other to ask; so it is not checked.
+
+    Called the primary, which it is where a request comes here straight. Behind the listener `stale` nobody sees that.
+    """
+    return _site(settings, LOCAL, settings.sites.secondary, called=PRIMARY)
+
+
+def _in_a_row(settings: Settings, name: str, *names: str) -> Cluster:
+    """Attempt 1 at the first cluster, attempt 2 at the second (fact 2, and for the aggregate cluster fact 20).
+
+    Without a healthy address the first is passed over.
+    """
+    if settings.envoy.fallback == "composite":
+        kind = ClusterCustomClusterType(
+            name="envoy.clusters.composite",
+            typed_config=Any.pack(ClusterConfig(clusters=[ClusterConfigClusterEntry(name=each) for each in names])),
+        )
+    else:
+        kind = ClusterCustomClusterType(
+            name="envoy.clusters.aggregate", typed_config=Any.pack(Aggregate(clusters=list(names)))
+        )
+    return Cluster(
+        name=name,
         connect_timeout=seconds(settings.envoy.connect_timeout),
         lb_policy=ClusterLbPolicy.CLUSTER_PROVIDED,
-        cluster_type=ClusterCustomClusterType(
-            name="envoy.clusters.composite",
-            typed_config=Any.pack(
-                ClusterConfig(clusters=[ClusterConfigClusterEntry(name=name) for name in (SECONDARY, PRIMARY)])
-            ),
-        ),
+        cluster_type=kind,
         # Retries are counted here, not at the clusters that serve them.
         circuit_breakers=_breakers(settings.envoy.max_connections),
         typed_extension_protocol_options=protocol.http1(),
@@ -112,10 +160,11 @@ def _priorities(settings: Settings) -> Cluster:
     return cluster
 
 
-def _site(settings: Settings, name: str, site: Site) -> Cluster:
+def _site(settings: Settings, name: str, site: Site, *, called: str = "") -> Cluster:
+    """`called`: the site's name, where the cluster has another."""
     cluster = _base(settings, name, site.endpoint)
     cluster.load_assignment = endpoints.assignment(
-        name, endpoints.of_site(name, site, named=endpoints.own_hosts(settings.sites))
+        name, endpoints.of_site(called or name, site, named=endpoints.own_hosts(settings.sites))
     )
     cluster.transport_socket = tls.upstream(site)
     cluster.typed_extension_protocol_options = protocol.http1()

@@ -6,17 +6,26 @@ from typing import Any as Anything
 
 import yaml
 from betterproto2 import Casing
-from envoy_data_plane.envoy.config.bootstrap.v3 import Admin, Bootstrap, BootstrapStaticResources
+from envoy_data_plane.envoy.config.bootstrap.v3 import (
+    Admin,
+    Bootstrap,
+    BootstrapStaticResources,
+    LayeredRuntime,
+    RuntimeLayer,
+    RuntimeLayerAdminLayer,
+)
 from envoy_data_plane.envoy.config.core.v3 import Node
 from envoy_data_plane.envoy.config.overload.v3 import OverloadManager, ResourceMonitor
 from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections.v3 import (
     DownstreamConnectionsConfig,
 )
-from envoy_data_plane.google.protobuf import Any
+from envoy_data_plane.google.protobuf import Any, Struct
 
 from extproc.bootstrap.clusters import clusters
 from extproc.bootstrap.endpoints import address
 from extproc.bootstrap.listener import listener
+from extproc.bootstrap.names import PROMOTED_KEY
+from extproc.bootstrap.stale import internal_listener, stale_listener
 from extproc.settings import Settings
 
 HEADER = """\
@@ -29,9 +38,11 @@ def build(settings: Settings) -> Bootstrap:
     return Bootstrap(
         node=Node(id="geo-extproc", cluster="geo-extproc"),
         static_resources=BootstrapStaticResources(
-            listeners=[listener(settings)],
+            listeners=[listener(settings), stale_listener(settings)],
             clusters=clusters(settings),
         ),
+        bootstrap_extensions=[internal_listener()],
+        layered_runtime=_runtime(settings),
         admin=Admin(address=address(settings.envoy.admin)),
         overload_manager=_connection_limit(settings),
     )
@@ -50,6 +61,17 @@ def _with_proto_names(value: Anything) -> Anything:
     if isinstance(value, list):
         return [_with_proto_names(inner) for inner in value]
     return value
+
+
+def _runtime(settings: Settings) -> LayeredRuntime:
+    """The role as it was rendered; what `serve` sets at Envoy's admin interface has the last word."""
+    role = Struct.from_dict({PROMOTED_KEY: 100 if settings.sites.promoted else 0})
+    return LayeredRuntime(
+        layers=[
+            RuntimeLayer(name="rendered", static_layer=role),
+            RuntimeLayer(name="admin", admin_layer=RuntimeLayerAdminLayer()),
+        ]
+    )
 
 
 def _connection_limit(settings: Settings) -> OverloadManager:

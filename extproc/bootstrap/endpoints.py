@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from envoy_data_plane.envoy.config.cluster.v3 import ClusterDiscoveryType
-from envoy_data_plane.envoy.config.core.v3 import Address, Metadata, Pipe, SocketAddress
+from envoy_data_plane.envoy.config.core.v3 import Address, EnvoyInternalAddress, Metadata, Pipe, SocketAddress
 from envoy_data_plane.envoy.config.endpoint.v3 import (
     ClusterLoadAssignment,
     Endpoint,
@@ -16,7 +16,7 @@ from envoy_data_plane.envoy.config.endpoint.v3 import (
 from envoy_data_plane.google.protobuf import Struct
 
 from extproc import settings
-from extproc.bootstrap.names import GEO_METADATA
+from extproc.bootstrap.names import GEO_METADATA, SECONDARY, STALE
 
 TRANSPORT_SOCKET_MATCH = "envoy.transport_socket_match"
 """The namespace in which Envoy looks for an endpoint's own transport socket."""
@@ -64,6 +64,17 @@ def of_site(
         ],
         priority=priority,
     )
+
+
+def of_stale(sites: settings.Sites) -> LocalityLbEndpoints:
+    """The listener `stale` in the secondary's place: only what passes it reaches the secondary."""
+    locality = of_site(SECONDARY, sites.secondary, named=own_hosts(sites), checked=False)
+    (end,) = locality.lb_endpoints
+    if end.endpoint is not None:
+        end.endpoint.address = Address(
+            envoy_internal_address=EnvoyInternalAddress(server_listener_name=STALE, endpoint_id=STALE)
+        )
+    return locality
 
 
 def own_hosts(sites: settings.Sites) -> bool:

@@ -23,7 +23,7 @@ from extproc.bootstrap import filters, local_reply, tls
 from extproc.bootstrap.access_log import access_logs
 from extproc.bootstrap.endpoints import address
 from extproc.bootstrap.header import remove
-from extproc.bootstrap.names import BUFFER, GEO_REASON, GEO_ROUTE, GEO_SITE, UNBOUNDED, seconds
+from extproc.bootstrap.names import BUFFER, GEO_REASON, GEO_ROUTE, GEO_SITE, GEO_STALE, UNBOUNDED, seconds
 from extproc.bootstrap.routes import route_configuration
 from extproc.settings import Settings
 
@@ -89,7 +89,7 @@ def connection_manager(settings: Settings) -> HttpConnectionManager:
 
 
 def _unforgeable() -> TypedExtensionConfig:
-    mutations = [remove(name) for name in (GEO_ROUTE, GEO_REASON, GEO_SITE)]
+    mutations = [remove(name) for name in (GEO_ROUTE, GEO_REASON, GEO_SITE, GEO_STALE)]
     return TypedExtensionConfig(
         name="envoy.http.early_header_mutation.header_mutation",
         typed_config=Any.pack(HeaderMutation(mutations=mutations)),

@@ -25,10 +25,12 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 )
 
 from extproc.bootstrap import match
-from extproc.bootstrap.header import overwrite
+from extproc.bootstrap.header import add_if_absent, overwrite
 from extproc.bootstrap.names import GEO_ROUTE, GEO_SITE, NOBODY
 
 UNREACHABLE = "no registry could be reached"
+RETRY_AFTER = "5"
+"""Seconds (RFC 9110, section 10.2.3): as long as an ejected site is left alone at first."""
 UNRECORDED = "the deletion cannot be recorded at this site just now; try again"
 
 
@@ -57,20 +59,21 @@ def unavailable(*, show_site: bool) -> LocalReplyConfig:
             _mapper(
                 _status(ComparisonFilterOp.GE, 500, "geo_extproc.local_reply_min_status"),
                 document("UNAVAILABLE", UNREACHABLE, "%RESPONSE_FLAGS%"),
+                add_if_absent("retry-after", RETRY_AFTER),
                 show_site=show_site,
             ),
         ]
     )
 
 
-def _mapper(which: AccessLogFilter, text: str, *, show_site: bool) -> ResponseMapper:
+def _mapper(which: AccessLogFilter, text: str, *more: HeaderValueOption, show_site: bool) -> ResponseMapper:
     return ResponseMapper(
         filter=which,
         body_format_override=SubstitutionFormatString(
             text_format_source=DataSource(inline_string=text), content_type="application/json"
         ),
         # Otherwise the header would name the site that was tried last, as if it had answered.
-        headers_to_add=[api_version(), *([overwrite(GEO_SITE, NOBODY)] if show_site else [])],
+        headers_to_add=[api_version(), *more, *([overwrite(GEO_SITE, NOBODY)] if show_site else [])],
     )
 
 

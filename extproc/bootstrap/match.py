@@ -14,6 +14,9 @@ DELETE_BY_DIGEST: Final = "/v2/.+/(?:manifests|blobs)/[^/]*:[^/]*"
 """What a tombstone is for. No tag holds a colon, so whatever has one is a digest, in any algorithm and case; every
 other spelling of it is `NOT_CANONICAL` or ends in a slash."""
 
+READ_BY_DIGEST: Final = "/v2/.+/(?:manifests|blobs)/sha(?:256|512):[0-9a-f]+"
+"""As we spell it ourselves; fact 21: Envoy allows no longer expression."""
+
 NOT_CANONICAL: Final = r"(?s).*(?:[%;\\]|[^\x21-\x7e]|//|/\.\.?(?:/.*)?$).*"
 """Characters and segments that a registry might read differently. Anywhere: `/%762/` may be `/v2/` to it."""
 

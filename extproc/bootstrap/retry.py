@@ -32,6 +32,24 @@ def fall_back(envoy: Envoy) -> RetryPolicy:
         retriable_status_codes=list(FALL_BACK_STATUSES),
         retry_back_off=_at_once(),
     )
+    return _elsewhere(policy, envoy)
+
+
+def only_if_it_fails(envoy: Envoy) -> RetryPolicy:
+    """From the primary to the secondary: what the primary says below 500 is the answer.
+
+    No headers within the per-try timeout count as 504.
+    """
+    policy = RetryPolicy(
+        retry_on="5xx,connect-failure,refused-stream,reset",
+        num_retries=1,
+        per_try_timeout=seconds(envoy.per_try_timeout),
+        retry_back_off=_at_once(),
+    )
+    return _elsewhere(policy, envoy)
+
+
+def _elsewhere(policy: RetryPolicy, envoy: Envoy) -> RetryPolicy:
     if envoy.fallback == "priorities":
         # Fact 16: after each attempt, not after every second one, the priority just tried is left out.
         policy.retry_priority = RetryPolicyRetryPriority(
@@ -42,7 +60,7 @@ def fall_back(envoy: Envoy) -> RetryPolicy:
 
 
 def again() -> RetryPolicy:
-    """A read at the primary that got no answer at all, as when a kept connection was closed meanwhile."""
+    """A read at the only site to ask that got no answer at all, as when a kept connection was closed meanwhile."""
     return RetryPolicy(retry_on="connect-failure,refused-stream,reset", num_retries=1, retry_back_off=_at_once())
 
 

@@ -3,25 +3,29 @@
 The rules, in order; the first that matches is taken
 
 1. /jwt/auth goes to the issuer, past the processor.
-2. `x-geo-route: secondary`, GET and HEAD: the secondary, then the primary. Nothing else is ever tried twice at
+2. Where this site is the primary (`sites.role`), everything goes to the registry here: all requests by Envoy's
+   runtime, which `serve` keeps equal to the role, and each with `x-geo-route: local`.
+3. `x-geo-route: secondary`, GET and HEAD: the secondary, then the primary. Nothing else is ever tried twice at
    two sites: a PUT would be (fact 3).
-3. `x-geo-route: primary`, PUT of a manifest or DELETE: the primary, for `policy.write_timeout` at most, since
+4. `x-geo-route: primary-then-secondary`, GET and HEAD: the primary, and the secondary only where it fails.
+5. `x-geo-route: primary`, PUT of a manifest or DELETE: the primary, for `policy.write_timeout` at most, since
    its mark in the store ends a little later.
-4. `x-geo-route` with anything else: the primary. A read may be sent again where it certainly got no answer.
-5. Without `x-geo-route`, a write in a form that we cannot read as the registry would: refused.
-6. Without it, a DELETE by digest: 503. If its copy were lost too, no tombstone would be written, and the secondary
+6. `x-geo-route` with anything else: the primary. A read may be sent again where it certainly got no answer.
+7. Without `x-geo-route`, a write in a form that we cannot read as the registry would: refused.
+8. Without it, a DELETE by digest: 503. If its copy were lost too, no tombstone would be written, and the secondary
    would go on serving what was deleted: no new access (P6) goes before availability (P1).
-7. Without it, any other PUT or DELETE that changes what a name means: the primary, and a copy to the admin server.
-8. All else: the primary.
+9. Without it, any other PUT or DELETE that changes what a name means: the primary, and a copy to the admin server.
+10. All else: the primary.
 
 No route has a timeout, for a layer takes as long as it takes; idle streams are the listener's to end.
 """
 
 from __future__ import annotations
 
-from envoy_data_plane.envoy.config.core.v3 import HeaderValueOption
+from envoy_data_plane.envoy.config.core.v3 import HeaderValueOption, RuntimeFractionalPercent
 from envoy_data_plane.envoy.config.route.v3 import (
     HedgePolicy,
+    RetryPolicy,
     Route,
     RouteAction,
     RouteActionMaxStreamDuration,
@@ -31,6 +35,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
     VirtualHost,
 )
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
+from envoy_data_plane.envoy.type.v3 import FractionalPercent
 
 from extproc.bootstrap import local_reply, match, retry
 from extproc.bootstrap.endpoints import own_hosts
@@ -42,8 +47,12 @@ from extproc.bootstrap.names import (
     GEO_REASON,
     GEO_ROUTE,
     GEO_SITE,
+    IF_PRIMARY_FAILS,
     ISSUER,
+    LOCAL,
     PRIMARY,
+    PRIMARY_THEN_SECONDARY,
+    PROMOTED_KEY,
     SECONDARY,
     SECONDARY_FIRST,
     UNBOUNDED,
@@ -62,7 +71,10 @@ def route_configuration(settings: Settings) -> RouteConfiguration:
                 domains=["*"],
                 routes=[
                     *_issuer(settings),
+                    *_promoted(settings),
+                    *_local(settings),
                     _secondary_first(settings),
+                    _primary_then_secondary(settings),
                     _seen_change(settings),
                     _seen_read(settings),
                     _seen(settings),
@@ -108,17 +120,65 @@ def _issuer(settings: Settings) -> list[Route]:
     ]
 
 
+def _promoted(settings: Settings) -> list[Route]:
+    """Envoy's own knowledge of the role, for what no processor saw, or a worker that has not heard of it yet."""
+    fraction = RuntimeFractionalPercent(default_value=FractionalPercent(numerator=0), runtime_key=PROMOTED_KEY)
+    return [
+        _to_local(
+            settings,
+            "promoted-read",
+            RouteMatch(prefix="/", runtime_fraction=fraction, headers=[match.method("GET", "HEAD")]),
+            retry.again(),
+        ),
+        _to_local(settings, "promoted", RouteMatch(prefix="/", runtime_fraction=fraction)),
+    ]
+
+
+def _local(settings: Settings) -> list[Route]:
+    local = match.is_value(GEO_ROUTE, LOCAL)
+    reads = RouteMatch(prefix="/", headers=[local, match.method("GET", "HEAD")])
+    return [
+        _to_local(settings, "local-read", reads, retry.again()),
+        _to_local(settings, "local", RouteMatch(prefix="/", headers=[local])),
+    ]
+
+
+def _to_local(settings: Settings, name: str, matches: RouteMatch, retry_policy: RetryPolicy | None = None) -> Route:
+    action = _to(LOCAL, settings.sites.secondary)
+    action.retry_policy = retry_policy
+    return Route(
+        name=name,
+        match=matches,
+        route=action,
+        request_headers_to_add=_forwarded_host(settings, settings.sites.secondary),
+    )
+
+
 def _secondary_first(settings: Settings) -> Route:
+    return _two_sites(settings, "secondary-first", SECONDARY, SECONDARY_FIRST, retry.fall_back(settings.envoy))
+
+
+def _primary_then_secondary(settings: Settings) -> Route:
+    return _two_sites(
+        settings,
+        "primary-then-secondary",
+        IF_PRIMARY_FAILS,
+        PRIMARY_THEN_SECONDARY,
+        retry.only_if_it_fails(settings.envoy),
+    )
+
+
+def _two_sites(settings: Settings, name: str, steering: str, cluster: str, again: RetryPolicy) -> Route:
     sites = settings.sites
     route = Route(
-        name="secondary-first",
-        match=RouteMatch(prefix="/", headers=[match.is_value(GEO_ROUTE, SECONDARY), match.method("GET", "HEAD")]),
+        name=name,
+        match=RouteMatch(prefix="/", headers=[match.is_value(GEO_ROUTE, steering), match.method("GET", "HEAD")]),
         route=RouteAction(
-            cluster=SECONDARY_FIRST,
+            cluster=cluster,
             timeout=UNBOUNDED,
-            retry_policy=retry.fall_back(settings.envoy),
+            retry_policy=again,
             # The per-try timeout would also end a primary that is slow, which by itself would have answered.
-            # Hedged, it only starts the primary's attempt; the first good answer counts.
+            # Hedged, it only starts the other site's attempt; the first good answer counts.
             hedge_policy=HedgePolicy(hedge_on_per_try_timeout=True),
         ),
         request_headers_to_add=_forwarded_host(settings, sites.primary, sites.secondary),

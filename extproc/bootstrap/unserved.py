@@ -25,6 +25,7 @@ function envoy_on_response(handle)
 %(hide)s  if site == "%(secondary)s" and refusals[headers:get(":status")] then
     headers:replace(":status", "503")
     headers:replace("content-type", "application/json")
+    headers:replace("retry-after", "%(retry_after)s")
     headers:remove("www-authenticate")
     headers:remove("docker-content-digest")
 %(nobody)s    -- Last, for the headers cannot be changed once the body was waited for.
@@ -46,6 +47,7 @@ def unavailable_instead(*, show_site: bool) -> HttpFilter:
         "header": GEO_SITE,
         "secondary": SECONDARY,
         "nobody": f'    headers:replace("{GEO_SITE}", "{NOBODY}")\n' if show_site else "",
+        "retry_after": local_reply.RETRY_AFTER,
         "body": json.dumps(local_reply.document("UNAVAILABLE", local_reply.UNREACHABLE, None)),
         "hide": "" if show_site else f'  headers:remove("{GEO_SITE}")\n',
     }

@@ -15,7 +15,7 @@ Exit codes: 0, 1 for a finding or a failure while running, 2 for unusable input,
 
 from __future__ import annotations
 
-from extproc.cli import config, explain, reconcile, sandbox, serve, status
+from extproc.cli import config, doctor, explain, reconcile, sandbox, serve, status
 from extproc.cli.root import cli, main
 
-__all__ = ["cli", "config", "explain", "main", "reconcile", "sandbox", "serve", "status"]
+__all__ = ["cli", "config", "doctor", "explain", "main", "reconcile", "sandbox", "serve", "status"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from extproc.cli.option import DEFAULT_CONFIG, Config, OutputOption
 from extproc.cli.output import Output, OutputError, print_result, print_text
 from extproc.cli.root import cli
 from extproc.cli.store import with_store
+
+if TYPE_CHECKING:
+    from extproc.settings import Settings
 
 
 @cli.command("envoy-config")
@@ -55,6 +58,12 @@ def check_config(
         check_gitlab_path(settings.reconcile.gitlab_path)
     with_store(settings, lambda store: store.ping())
     facts = {"config": str(config), "auth": settings.auth.mode, "store": settings.store.public_url}
-    facts["keys"] = "none needed" if verifier is None else ", ".join(str(path) for path in settings.auth.keys)
+    facts["keys"] = "none needed" if verifier is None else ", ".join(_keys(settings))
     facts["files"] = ", ".join(map(str, files)) or "no others"
     print_result(facts, [f"{name:8} {value}" for name, value in facts.items()] + ["good"], output)
+
+
+def _keys(settings: Settings) -> list[str]:
+    """Where they come from. What is at a URL is not looked at: it changes while we serve."""
+    url = settings.auth.keys_url
+    return [*map(str, settings.auth.keys), *([f"{url} (not fetched)"] if url else [])]

@@ -11,7 +11,17 @@ from typer.core import TyperGroup
 
 from extproc.cli.output import print_text
 
-_ORDER: Final = ("serve", "check-config", "envoy-config", "status", "explain", "reconcile", "sandbox", "demo")
+_ORDER: Final = (
+    "serve",
+    "check-config",
+    "envoy-config",
+    "status",
+    "explain",
+    "reconcile",
+    "doctor",
+    "sandbox",
+    "demo",
+)
 
 
 class _Commands(TyperGroup):

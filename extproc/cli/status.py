@@ -61,7 +61,12 @@ def _document(settings: Settings, name: Name | None, limit: int | None) -> dict[
         return asyncio.run(ask_serving(settings.admin.address, name, limit))
 
     async def report(store: Store) -> dict[str, Any]:
-        reports = Reports(store, url=settings.store.public_url, max_staleness=settings.policy.max_staleness)
+        reports = Reports(
+            store,
+            url=settings.store.public_url,
+            max_staleness=settings.policy.max_staleness,
+            promoted=lambda: settings.sites.promoted,
+        )
         return await (reports.site(limit) if name is None else reports.name(name))
 
     return with_store(settings, report)

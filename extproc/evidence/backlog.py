@@ -94,6 +94,11 @@ class Backlog:
         if not await self._try_void():
             self._wake.set()
 
+    def void_leases_soon(self) -> None:
+        """The same, left to `run`: everything is blocked from this moment on."""
+        self._voids_wished += 1
+        self._wake.set()
+
     async def run(self) -> None:
         """Retry until cancelled."""
         while True:

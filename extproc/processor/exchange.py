@@ -15,15 +15,18 @@ from enum import Enum, auto
 
 from extproc.auth.challenge import Challenge
 from extproc.auth.grant import Access
+from extproc.evidence.model import ContentKind
 from extproc.oci.error import Code, error_body
 from extproc.processor.codec import OtherPhase, decode, encode_answer, encode_continue, encode_route
-from extproc.routing.decision import Forward, Refuse
+from extproc.routing.decision import Forward, Refuse, content_kind
 from extproc.routing.message import RequestHead, ResponseHead
 from extproc.routing.reason import Reason
 from extproc.routing.router import Routed
 
 ROUTE_HEADER = "x-geo-route"
 REASON_HEADER = "x-geo-reason"
+STALE_HEADER = "x-geo-stale"
+"""The path by which the secondary may be asked where the primary fails."""
 
 
 class ProtocolError(Exception):
@@ -139,4 +142,7 @@ def _forward(routed: Routed, decision: Forward, head: RequestHead) -> bytes:
         query = head.path.partition("?")[1:]
         path = f"/v2/{routed.operation.name}/manifests/{decision.pin}"
         headers.append((":path", path + "".join(query)))
+    if decision.stale is not None:
+        what = "blobs" if content_kind(routed.operation) is ContentKind.BLOB else "manifests"
+        headers.append((STALE_HEADER, f"/v2/{routed.operation.name}/{what}/{decision.stale}"))
     return encode_route(headers, observe=routed.wants_response)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-import aiohttp
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
 from extproc.registry.account import Account
 from extproc.registry.client import RegistryClient
-from extproc.registry.error import RegistryError
 from extproc.registry.line import Line
+from extproc.registry.session import open_session
 from extproc.registry.token_source import Realm, TokenSource
 from extproc.settings import Settings, Site
 
@@ -41,12 +37,12 @@ async def open_registries(
     rate = settings.reconcile.rate if rate is None else rate
     timeout = settings.reconcile.timeout if timeout is None else timeout
     async with AsyncExitStack() as stack:
-        realm, issuer = _realm(settings), settings.sites.issuer
-        session = await _session(realm.url if realm else "", issuer.ca if issuer else None)
+        realm, issuer = realm_of(settings), settings.sites.issuer
+        session = await open_session(realm.url if realm else "", issuer.ca if issuer else None)
         tokens = TokenSource(
             realm,
             session=await stack.enter_async_context(session),
-            account=_account(settings),
+            account=account_of(settings),
             basic=settings.auth.mode == "passthrough",
             timeout=timeout,
             limiter=limited(rate),
@@ -56,7 +52,7 @@ async def open_registries(
         async def client(name: str, site: Site) -> RegistryClient:
             line = Line(
                 site.url,
-                session=await stack.enter_async_context(await _session(site.url, site.ca)),
+                session=await stack.enter_async_context(await open_session(site.url, site.ca)),
                 tokens=tokens,
                 limiter=limited(rate),
                 timeout=timeout,
@@ -76,40 +72,14 @@ def limited(rate: float) -> AsyncLimiter:
     return AsyncLimiter(rate, 1.0) if rate >= 1 else AsyncLimiter(1.0, 1.0 / rate)
 
 
-async def _session(url: str, ca: Path | None) -> aiohttp.ClientSession:
-    """One site's connections. Callers bound how many are in use; cookies have no place here."""
-    # Reading the system's authorities takes a tenth of a second, which a serving worker's loop does not have.
-    tls = await asyncio.to_thread(_tls, ca) if url.startswith("https://") else True
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls, limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-    )
-
-
-def _tls(ca: Path | None) -> ssl.SSLContext:
-    """As a client: the authorities of `ca`, or the system's."""
-    if ca is None:
-        context = ssl.create_default_context()
-    else:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        try:
-            context.load_verify_locations(cafile=ca)
-        except (OSError, ssl.SSLError) as error:
-            raise RegistryError(f"cannot use the CA file {str(ca)!r}: {error}; give certificates as PEM") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def _account(settings: Settings) -> Account | None:
+def account_of(settings: Settings) -> Account | None:
     account = settings.service_account
     if not account.username or account.password_file is None:
         return None
     return Account(account.username, account.password_file)
 
 
-def _realm(settings: Settings) -> Realm | None:
+def realm_of(settings: Settings) -> Realm | None:
     """The token endpoint: the issuer's site with the realm's path where it is given, for clients may reach it through
     our own listener; else the realm itself. None for registries without one."""
     if not settings.auth.realm:

@@ -8,11 +8,19 @@ Rules, in this order (docs/decisions.md draws them)
 5. A token that can push reads from the primary: the secondary's answer could make a push skip a layer.
 6. A digest goes to the secondary unless we know better; a tag only as the digest the primary lately named.
 7. Without evidence, the primary.
+8. The rollout has the last word about reads: a name that it withholds, and in every mode but `serve` all else that
+   the secondary would be asked for, is the primary's. In those modes the primary judges every token, too. What it
+   never changes: writes invalidate, and what is refused lest evidence become wrong (400, 503) is refused.
+9. Where the operator allows it (`serve_stale`), a read that is the primary's for want of better knowledge names the
+   digest that the secondary may be asked for should the primary fail. Never one that is deleted, never one of a tag
+   that the primary did not name, and nothing while the store is away, for it may hold a tombstone (P6 before P1).
+10. Where this site is the primary, its registry answers everything. Rule 1 and the check of tokens stay; there is
+    nothing to look up, nothing to learn, and no write makes anything untrue.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -24,6 +32,7 @@ from extproc.oci.operation import Kind, Operation
 from extproc.oci.reference import Digest, Tag
 from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason
+from extproc.routing.rollout import SERVE, Mode, Rollout
 
 
 class Route(Enum):
@@ -32,6 +41,10 @@ class Route(Enum):
     SECONDARY = "secondary"
     """The secondary first; the primary in the same request when it does not deliver. GET and HEAD only."""
     PRIMARY = "primary"
+    PRIMARY_THEN_SECONDARY = "primary-then-secondary"
+    """The primary; where it fails, the secondary in the same request, by digest. GET and HEAD only."""
+    LOCAL = "local"
+    """This site's registry, which is the primary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +55,16 @@ class Forward:
     reason: Reason
     pin: Digest | None = None
     """A tag read is answered as a read of this digest."""
+    stale: Digest | None = None
+    """With PRIMARY_THEN_SECONDARY: what the secondary may be asked for."""
     observe: bool = False
     """Ask for the response phase: the answer can teach us something."""
     invalidation: Invalidation | None = None
     """For a write: what it makes untrue. Implies the response phase."""
+    would: Forward | Refuse | None = None
+    """What `serve` would have decided: in mode `observe` always, in `primary-only` where it would refuse a token."""
+    would_find: bool = False
+    """The secondary is known to have what `would` asks it for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +104,30 @@ _FIXED: Final = {
     Kind.REFERRERS: Forward(Route.PRIMARY, Reason.LISTING),
     Kind.CATALOG: Forward(Route.PRIMARY, Reason.LISTING),
 }
+_MAY_BE_STALE: Final = frozenset({Reason.DIGEST_UNKNOWN, Reason.DIGEST_ABSENT, Reason.TAG_STALE})
 _NAMED_READS: Final = frozenset({Kind.BLOB, Kind.MANIFEST, Kind.TAGS_LIST, Kind.REFERRERS})
 
 
-def admit(operation: Operation, credential: Credential) -> Forward | Refuse | Lookup:
-    """All of the decision that needs no evidence (rules 1 to 5)."""
+def admit(
+    operation: Operation, credential: Credential, rollout: Rollout = SERVE, *, promoted: bool = False
+) -> Forward | Refuse | Lookup:
+    """All of the decision that needs no evidence (rules 1 to 5, 8 and 10)."""
+    decided = _admit(operation, credential)
+    if promoted:
+        stays = isinstance(decided, Refuse) and (decided.status != 401 or rollout.mode is Mode.SERVE)
+        return decided if stays else Forward(Route.LOCAL, Reason.PROMOTED)
+    if isinstance(decided, Forward):
+        return _rolled_out(decided, rollout)
+    if isinstance(decided, Lookup):
+        withheld = rollout.withholds(operation.name)
+        return decided if withheld is None else _rolled_out(Forward(Route.PRIMARY, withheld), rollout)
+    if decided.status == 401 and (reason := rollout.mode.reason) is not None:
+        # The primary may accept it.
+        return Forward(Route.PRIMARY, reason, invalidation=invalidation_of(operation), would=decided)
+    return decided
+
+
+def _admit(operation: Operation, credential: Credential) -> Forward | Refuse | Lookup:
     kind = operation.kind
     if kind is Kind.MALFORMED:
         return Refuse(400, Reason.NAME_INVALID, fault=operation.fault)
@@ -111,7 +149,16 @@ def admit(operation: Operation, credential: Credential) -> Forward | Refuse | Lo
 
 
 def resolve(lookup: Lookup, evidence: Evidence | Unavailable, accepted: frozenset[str], policy: Policy) -> Forward:
-    """The rest of it, for a read of a manifest or blob (rules 6 and 7)."""
+    """The rest of it, for a read of a manifest or blob (rules 6 to 9)."""
+    decided = _resolve(lookup, evidence, accepted, policy)
+    if isinstance(evidence, Unavailable):
+        return _rolled_out(decided, policy.rollout)
+    if policy.serve_stale and policy.rollout.mode is Mode.SERVE:
+        decided = _or_stale(decided, lookup.operation, evidence)
+    return _rolled_out(decided, policy.rollout, found=evidence.digest is DigestState.PRESENT)
+
+
+def _resolve(lookup: Lookup, evidence: Evidence | Unavailable, accepted: frozenset[str], policy: Policy) -> Forward:
     operation = lookup.operation
     if isinstance(evidence, Unavailable):
         return Forward(Route.PRIMARY, Reason.EVIDENCE_UNAVAILABLE)
@@ -130,7 +177,7 @@ def decide(
     policy: Policy,
 ) -> Forward | Refuse:
     """`admit`, then `resolve` where evidence is needed."""
-    admitted = admit(operation, credential)
+    admitted = admit(operation, credential, policy.rollout, promoted=policy.promoted)
     if isinstance(admitted, Lookup):
         return resolve(admitted, evidence, accepted, policy)
     return admitted
@@ -150,6 +197,30 @@ def invalidation_of(operation: Operation) -> Invalidation | None:
             return Invalidation(all_leases=True, tombstone=digest)
         case _:
             return None
+
+
+def _rolled_out(decided: Forward, rollout: Rollout, *, found: bool = False) -> Forward:
+    """Rule 8 for what goes on. `found`: the secondary is known to have what is asked for."""
+    reason = rollout.mode.reason
+    if reason is None:
+        return decided
+    would = decided if rollout.mode is Mode.OBSERVE else None
+    if decided.route is Route.PRIMARY:
+        return replace(decided, would=would)
+    # Nothing is learned from the answer: of the secondary it shows nothing, and a lease that is renewed sooner than
+    # `serve` would renew it makes the forecast too good.
+    return Forward(Route.PRIMARY, reason, would=would, would_find=found and would is not None)
+
+
+def _or_stale(decided: Forward, operation: Operation, evidence: Evidence) -> Forward:
+    """Rule 9. By tag the reasons are those of a lease that this request's `Accept` covers."""
+    deleted = evidence.state_as(content_kind(operation)) is DigestState.DELETED
+    if decided.route is not Route.PRIMARY or decided.reason not in _MAY_BE_STALE or deleted:
+        return decided
+    lease, reference = evidence.lease, operation.reference
+    if isinstance(reference, Digest):
+        return replace(decided, route=Route.PRIMARY_THEN_SECONDARY, stale=reference)
+    return decided if lease is None else replace(decided, route=Route.PRIMARY_THEN_SECONDARY, stale=lease.digest)
 
 
 def content_kind(operation: Operation) -> ContentKind:

@@ -10,7 +10,7 @@ that ends between the two calls needs nothing: its mark stays until it expires, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 from uuid import uuid4
 
@@ -118,15 +118,26 @@ class Router:
         self._now = now
         self._interest = interest or NoInterest()
 
+    def adopt(self, policy: Policy) -> None:
+        """From the next exchange on, decide by `policy`. One that has begun ends as it began.
+
+        A mark must outlive Envoy's bound on its write, and Envoy's routes are not changed by this: a shorter
+        `write_timeout` counts from the next start on.
+        """
+        longest = max(policy.write_timeout, self._policy.write_timeout)
+        self._policy = replace(policy, write_timeout=longest)
+
     async def route(self, head: RequestHead) -> Routed:
+        # The one that the whole exchange is decided by: another may be adopted while it waits for the store.
+        policy = self._policy
         operation = parse_operation(head.method, head.path)
-        admitted = admit(operation, self._credential(head))
+        admitted = admit(operation, self._credential(head), policy.rollout, promoted=policy.promoted)
         if isinstance(admitted, Lookup):
-            return await self._look_up(admitted, head)
+            return await self._look_up(admitted, head, policy)
         if isinstance(admitted, Forward) and admitted.invalidation is not None and operation.name is not None:
             mark = uuid4().hex
             taken = await self._writes.begin_write(
-                operation.name, mark, admitted.invalidation, self._policy.write_timeout + MARK_MARGIN
+                operation.name, mark, admitted.invalidation, policy.write_timeout + MARK_MARGIN
             )
             if admitted.invalidation.tombstone is not None and not taken:
                 # What is kept here only is lost with this worker, and then the secondary would serve what was
@@ -154,12 +165,12 @@ class Router:
             return None
         return self._verifier.verify(head.authorization, self._now())
 
-    async def _look_up(self, lookup: Lookup, head: RequestHead) -> Routed:
+    async def _look_up(self, lookup: Lookup, head: RequestHead, policy: Policy) -> Routed:
         operation = lookup.operation
         evidence = await self._evidence(operation)
         if isinstance(evidence, Evidence) and isinstance(operation.reference, Tag) and operation.name is not None:
             self._interest.tag_read(operation.name, operation.reference, evidence.lease)
-        decision = resolve(lookup, evidence, accepted_media_types(head.accept), self._policy)
+        decision = resolve(lookup, evidence, accepted_media_types(head.accept), policy)
         snapshot = evidence.snapshot if decision.observe and isinstance(evidence, Evidence) else None
         return Routed(operation, decision, snapshot=snapshot)
 

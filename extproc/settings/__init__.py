@@ -11,6 +11,7 @@ from extproc.settings.envoy import Envoy
 from extproc.settings.notifications import Notifications
 from extproc.settings.policy import Policy
 from extproc.settings.reconcile import Reconcile
+from extproc.settings.rollout import Rollout
 from extproc.settings.section import Endpoint, Section
 from extproc.settings.server import Admin, Server
 from extproc.settings.service_account import ServiceAccount
@@ -27,6 +28,7 @@ __all__ = [
     "Notifications",
     "Policy",
     "Reconcile",
+    "Rollout",
     "Section",
     "Server",
     "ServiceAccount",

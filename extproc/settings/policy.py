@@ -17,6 +17,10 @@ class Policy(Section):
     unknown_digests: Literal["secondary", "primary"] = "secondary"
     """secondary: ask it, fall back to the primary in the same request. primary: serve only what is known present, by
     the secondary's notifications or reconcile; without both, nothing new is served here."""
+    serve_stale: Literal["never", "if-primary-down"] = "never"
+    """if-primary-down: where the primary fails, the secondary answers reads by digest of what is not known present or
+    deleted, and tags whose lease has run out, by the lease's digest, with a `Warning`
+    ([primary-away.md](primary-away.md))."""
     absent_ttl: Seconds = 2.0
     """How long a digest that the secondary did not serve goes to the primary at once."""
     present_recheck: Seconds = 60.0

@@ -17,6 +17,9 @@ class Server(Section):
     """Worker processes, each with a socket of its own. More than one needs a shared store."""
     socket_dir: Path = Path("/run/geo-extproc")
     """Worker N listens on the Unix socket `worker-N.sock` in this directory (mode 0700)."""
+    socket_access: Literal["owner", "group"] = "owner"
+    """Who may connect to the sockets: the processor's user alone (mode 0600), or with `group` also the group of
+    `socket_dir` (0660, and 0750 for a directory that is made), for an Envoy that runs as another user."""
     address: Address | None = None
     """Instead of sockets: worker N listens on this host and port + N, in plain text. Loopback or mesh only."""
     max_concurrent_streams: Annotated[int, Field(ge=1)] = 1000

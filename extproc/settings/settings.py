@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Final, Self, TypeVar
 from pydantic import BaseModel, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 from pydantic_settings import SettingsError as SourceError
 
@@ -23,6 +24,7 @@ from extproc.settings.fault import explain_settings, explain_toml
 from extproc.settings.notifications import Notifications
 from extproc.settings.policy import Policy
 from extproc.settings.reconcile import Reconcile
+from extproc.settings.rollout import Rollout
 from extproc.settings.server import Admin, Server
 from extproc.settings.service_account import ServiceAccount
 from extproc.settings.sites import Sites
@@ -54,6 +56,7 @@ class Settings(BaseSettings):
     auth: Auth
     store: Store = Store()
     policy: Policy = Policy()
+    rollout: Rollout = Rollout()
     sites: Sites
     envoy: Envoy = Envoy()
     telemetry: Telemetry = Telemetry()
@@ -90,10 +93,19 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = init_settings().get("_toml")
-        if not isinstance(file, Path):
+        document = init_settings().get("_toml")
+        if not isinstance(document, dict):
             return init_settings, env_settings
-        return env_settings, TomlConfigSettingsSource(settings_cls, file)
+        return env_settings, InitSettingsSource(settings_cls, document)
+
+    def handed_on(self) -> str:
+        """For a process of ours, with all secrets in it: one line of JSON. See `taken`."""
+        return self.model_dump_json()
+
+    @classmethod
+    def taken(cls, text: str) -> Settings:
+        """What `handed_on` wrote."""
+        return cls(**json.loads(text))
 
     @classmethod
     def load(cls, file: Path) -> Settings:
@@ -108,7 +120,7 @@ class Settings(BaseSettings):
             raise SettingsError(fault)
         try:
             with file.open("rb") as stream:
-                tomllib.load(stream)
+                document = tomllib.load(stream)
         except OSError as error:
             raise SettingsError(
                 f"cannot read the configuration {str(file)!r}: {error.strerror}; give its path with --config"
@@ -117,7 +129,7 @@ class Settings(BaseSettings):
             raise SettingsError(explain_toml(error, file)) from error
         try:
             # The links of a mounted Secret lead elsewhere: the directory is the one that was named.
-            return _resolved(cls(_toml=file), file.absolute().parent)  # type: ignore[call-arg]
+            return _resolved(cls(_toml=document), file.absolute().parent)  # type: ignore[call-arg]
         except ValidationError as error:
             raise SettingsError(explain_settings(error, file)) from error
         except SourceError as error:
@@ -134,8 +146,8 @@ def _resolved(model: Model, directory: Path) -> Model:
         match getattr(model, field):
             case Path() as path:
                 changes[field] = directory / path
-            case tuple() as paths:
-                changes[field] = tuple(directory / path for path in paths)
+            case tuple() as values:
+                changes[field] = tuple(directory / each if isinstance(each, Path) else each for each in values)
             case BaseModel() as section:
                 changes[field] = _resolved(section, directory)
     return model.model_copy(update=changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from pydantic import field_validator, model_validator
 
@@ -52,8 +52,15 @@ class Sites(Section):
     """Where everything is written, and what replication reads."""
     secondary: Site
     """The registry beside this Envoy."""
+    role: Literal["secondary", "primary"] = "secondary"
+    """What this site is. primary: the registry beside this Envoy answers every request, writes too, and the other is
+    never asked ([promotion.md](promotion.md))."""
     issuer: Site | None = None
     """When given, /jwt/auth on the listener is routed here, past the processor."""
+
+    @property
+    def promoted(self) -> bool:
+        return self.role == "primary"
 
     @model_validator(mode="after")
     def _two(self) -> Self:

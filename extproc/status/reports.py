@@ -25,9 +25,18 @@ _BUDGET: Final = 5.0
 class Reports:
     """The documents of one store."""
 
-    def __init__(self, store: Store, *, url: str, max_staleness: float, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        url: str,
+        max_staleness: float,
+        promoted: Callable[[], bool] = lambda: False,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         """`store` is not the guarded one: that a report waits says nothing about requests. `url` without secrets;
-        `now` gives seconds since the Unix epoch."""
+        `promoted`: whether this site is the primary; `now` gives seconds since the Unix epoch."""
+        self._promoted = promoted
         self._store = store
         self._url = url
         self._max_staleness = max_staleness
@@ -42,12 +51,14 @@ class Reports:
         return found | {"max_staleness": self._max_staleness}
 
     async def site(self, limit: int | None = None) -> dict[str, Any]:
-        """How the store answers, a SiteStatus, and what reconcile noted. Both are None when the store is away.
+        """The role, how the store answers, a SiteStatus, and what reconcile noted. The last two are None when the
+        store is away.
 
         At most `limit` names are read.
         """
         health = {"url": self._url, "available": True, "round_trip": None, "detail": ""}
-        document = {"store": health, "max_staleness": self._max_staleness, "evidence": None, "reconcile": None}
+        document: dict[str, Any] = {"role": "primary" if self._promoted() else "secondary"}
+        document |= {"store": health, "max_staleness": self._max_staleness, "evidence": None, "reconcile": None}
         try:
             health["round_trip"] = await self._round_trip()
             document["evidence"] = asdict(await self._evidence(limit))

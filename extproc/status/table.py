@@ -64,6 +64,8 @@ def _print(parts: Iterator[RenderableType], stream: TextIO) -> None:
 def _site(document: Document) -> Iterator[RenderableType]:
     store, evidence, limit = document["store"], document["evidence"], document["max_staleness"]
     grid = _grid()
+    if document.get("role") == "primary":
+        grid.add_row("role", "primary: the registry here answers every request, and what follows is not used")
     if not store["available"]:
         grid.add_row("store", Text(store["detail"].removeprefix("the store "), "bold red"))
         yield grid

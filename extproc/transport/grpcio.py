@@ -17,7 +17,7 @@ from grpc_health.v1.health import aio as health_aio
 
 from extproc.processor.codec import WireError
 from extproc.processor.exchange import ProtocolError
-from extproc.transport.listening import ListenError, SocketFile, try_port
+from extproc.transport.listening import ListenError, SocketFile, for_its_owner, try_port
 
 METHOD: Final = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
 _LARGEST_MESSAGE: Final = 1 << 20
@@ -37,13 +37,24 @@ class MessageHandler(Protocol):
 class GrpcioServer:
     """One worker's endpoint."""
 
-    def __init__(self, address: str, new_stream: Callable[[str], MessageHandler], *, max_streams: int) -> None:
-        """`address`: `unix:/path` or `host:port`; `new_stream` takes the W3C traceparent or an empty string."""
+    def __init__(
+        self,
+        address: str,
+        new_stream: Callable[[str], MessageHandler],
+        *,
+        max_streams: int,
+        shared: bool = False,
+    ) -> None:
+        """`address`: `unix:/path` or `host:port`; `new_stream` takes the W3C traceparent or an empty string.
+
+        `shared`: the group of the socket's folder may connect, too.
+        """
         self._address = address
         path = address.removeprefix("unix:")
-        self._file = SocketFile(Path(path)) if path != address else None
+        self._file = SocketFile(Path(path), shared=shared) if path != address else None
         self._max_streams = max_streams
         self._streams = 0
+        self._stopping = False
         self._new_stream = new_stream
         self._health = health_aio.HealthServicer()
         self._server = grpc.aio.server(
@@ -66,7 +77,8 @@ class GrpcioServer:
             self._file.claim()
             address = f"unix:{self._file.binding}"
         try:
-            self._server.add_insecure_port(address)
+            with for_its_owner():
+                self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise ListenError(
                 f"cannot listen on {self._address}: it is taken or not permitted; free it or change the server table"
@@ -74,7 +86,11 @@ class GrpcioServer:
         await self._server.start()
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         if self._file is not None:
-            self._file.publish()
+            try:
+                self._file.publish()
+            except ListenError:
+                await self._server.stop(None)  # takes along what it bound
+                raise
 
     async def announce_drain(self) -> None:
         """Answer NOT_SERVING, so that Envoy takes this worker out of rotation; go on serving."""
@@ -82,6 +98,7 @@ class GrpcioServer:
 
     async def stop(self, grace: float) -> None:
         """Take no more streams, end the running ones after `grace` seconds."""
+        self._stopping = True
         if self._file is not None:
             self._file.withdraw()
         await self._server.stop(grace)
@@ -98,9 +115,9 @@ class GrpcioServer:
         except (WireError, ProtocolError) as error:
             log.warning("stream refused", error=str(error))
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except Exception:
-            if context.done():
-                return  # the peer has gone: nobody is left to answer
+        except Exception as error:
+            if context.done() or (self._stopping and isinstance(error, grpc.aio.BaseError)):
+                return  # the peer has gone, or grpc with it: nobody is left to answer
             log.exception("stream failed")
             await context.abort(grpc.StatusCode.INTERNAL, "a fault of geo-extproc; its log has it")
         finally:

@@ -338,6 +338,21 @@ async def test_a_body_that_comes_too_slowly() -> None:
     assert (status, answer["connection"]) == (408, "close")
 
 
+async def test_a_sender_that_goes_away_is_no_fault_of_ours() -> None:
+    told = Told()
+    head = f"POST /notifications/primary HTTP/1.1\nhost: a\ncontent-type: {V1}\nauthorization: {SECRET}"
+    with structlog.testing.capture_logs() as lines:
+        async with told.serving():
+            _, writer = await asyncio.open_connection("127.0.0.1", told.port)
+            writer.write(f"{head}\ncontent-length: 500\n\n".replace("\n", "\r\n").encode() + b'{"events":[')
+            await writer.drain()
+            writer.close()
+            while not lines:  # noqa: ASYNC110 - the server's side of a socket
+                await asyncio.sleep(0)
+    assert [(line["log_level"], line["reason"]) for line in lines] == [("warning", "the body broke off")]
+    assert (told.taken, dict(told.statuses)) == ([], {(Site.PRIMARY, 400): 1})
+
+
 async def test_too_many_at_once_are_to_come_again() -> None:
     told = Told(hold=asyncio.Event())
     assert told.hold is not None

@@ -67,6 +67,9 @@ async def test_livez() -> None:
         pytest.param(Health(ready=True, store="ok", workers=2), 200, id="ready"),
         pytest.param(Health(ready=True, store="degraded", workers=1), 200, id="a store that is away"),
         pytest.param(Health(ready=False, store="ok", workers=0), 503, id="no worker, or draining"),
+        pytest.param(
+            Health(ready=True, store="ok", workers=1, configuration="broken, …", keys="stale: …"), 200, id="in words"
+        ),
     ],
 )
 async def test_readyz(health: Health, status: int) -> None:
@@ -76,7 +79,14 @@ async def test_readyz(health: Health, status: int) -> None:
         found, body = await admin.send("GET /readyz?verbose")
         assert found == status
         assert body.endswith(b"}\n")
-        assert json.loads(body) == {"ready": health.ready, "store": health.store, "workers": health.workers}
+        assert json.loads(body) == {
+            "ready": health.ready,
+            "store": health.store,
+            "workers": health.workers,
+            "mode": health.mode,
+            "configuration": health.configuration,
+            "keys": health.keys,
+        }
         assert await admin.send("HEAD /readyz") == (status, b"")
 
 
@@ -139,6 +149,13 @@ async def test_anything_else_is_not_found(head: str) -> None:
     assert admin.taken == []
 
 
+async def test_a_request_without_a_target_is_answered() -> None:
+    admin = Admin()
+    async with admin.serving():
+        assert (await admin.send("CONNECT \n\r\n"))[0] == 404
+    assert admin.taken == []
+
+
 @pytest.mark.parametrize(
     ("host", "reason"),
     [
@@ -168,6 +185,7 @@ async def test_stopping_what_never_started() -> None:
     [
         pytest.param("PUT /v2/a/manifests/t", b"Sec-WebSocket-Key1: a\r\n\r\n", 1, id="Envoy lets it through"),
         pytest.param("PUT /v2/a/manifests/t", b"Authorization: Bearer s3cret\x01\r\n\r\n", 1, id="a secret"),
+        pytest.param("PUT /v2/a/manifests/t", b"\r\ns3cret \x01\r\n", 1, id="a copy, and behind it what is not HTTP"),
         pytest.param("\x16\x03\x01", b"Authorization: Bearer s3cret\r\n\r\n", 0, id="not HTTP at all"),
     ],
 )

@@ -49,6 +49,11 @@ def test_header_quotes_its_values() -> None:
     assert header == r'Bearer realm="http://h/?q=\"a\\b\"",service="my \"service\""'
 
 
+def test_what_no_header_can_carry_is_a_question_mark() -> None:
+    header = CHALLENGE.header([Access("repository", "a\r\nb\xe9", "pull")], None)
+    assert header == START + ',scope="repository:a??b?:pull"'
+
+
 QUOTED = r'"(?:[ !#-\[\]-~]|\\[ -~])*"'
 
 

@@ -47,6 +47,16 @@ def test_accepted(changes: dict[str, object]) -> None:
     assert grant.access == {PULL}
 
 
+@pytest.mark.parametrize("sub", [..., None])
+def test_without_a_subject_it_is_nobodys(sub: object) -> None:
+    assert verdict({"sub": sub}) == Grant(frozenset({PULL}), NOW + 300, "")
+
+
+def test_without_nbf_and_iat_it_holds_since_ever() -> None:
+    early = claims(nbf=..., iat=None, exp=300)
+    assert isinstance(judge(early, Expected(ISSUER, AUDIENCE, 0), 0.5), Grant)
+
+
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
 @pytest.mark.parametrize(
     "value",
@@ -84,6 +94,7 @@ def test_threat_times_that_are_none(claim: str, value: object) -> None:
         pytest.param({"aud": []}, id="empty audience"),
         pytest.param({"aud": ["x", [AUDIENCE]]}, id="nested audience"),
         pytest.param({"aud": {AUDIENCE: 1}}, id="audience is an object"),
+        pytest.param({"aud": [AUDIENCE, 1]}, id="an audience that is no text"),
         pytest.param({"exp": ...}, id="no exp"),
         pytest.param({"exp": None}, id="exp is null"),
         pytest.param({"sub": 5}, id="sub is a number"),
@@ -105,6 +116,8 @@ def test_invalid(changes: dict[str, object]) -> None:
         pytest.param({"exp": NOW - 61}, Rejection.EXPIRED, id="exp just past"),
         pytest.param({"exp": 0}, Rejection.EXPIRED, id="exp is zero"),
         pytest.param({"exp": -1}, Rejection.EXPIRED, id="exp is negative"),
+        pytest.param({"exp": -253402300799}, Rejection.EXPIRED, id="exp is the first second"),
+        pytest.param({"exp": -253402300800}, Rejection.INVALID, id="exp before it"),
         pytest.param({"nbf": NOW + 60}, None, id="nbf at the edge"),
         pytest.param({"nbf": NOW + 60.001}, Rejection.INVALID, id="nbf just past"),
         pytest.param({"iat": NOW + 60}, None, id="iat at the edge"),

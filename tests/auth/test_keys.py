@@ -97,6 +97,13 @@ BAD_JWKS = [
     pytest.param(jwk("p256", key_ops=["sign"]), "is not for verification (key_ops)", id="operations"),
     pytest.param(jwk("p256", key_ops="verify"), "is not for verification (key_ops)", id="operations as text"),
     pytest.param(jwk("p256", alg="HS256"), "is for the algorithm 'HS256', not ES256", id="symmetric alg"),
+    pytest.param(
+        jwk("rsa", alg="ES256"),
+        "is for the algorithm 'ES256', not RS256 or RS384 or RS512 or PS256 or PS384 or PS512",
+        id="alg of another kind",
+    ),
+    pytest.param(jwk("p256", alg="x" * 41), f"is for the algorithm '{'x' * 40}', not ES256", id="long alg"),
+    pytest.param({"kty": "x" * 41}, f"has the type '{'x' * 40}', not RSA, EC or OKP", id="long type"),
     pytest.param(jwk("p256", alg=["ES256"]), "is for the algorithm \"['ES256']\", not ES256", id="alg as list"),
     pytest.param(jwk("rsa-1024"), "has 1024 bits, RSA needs at least 2048", id="short RSA"),
     pytest.param(jwk("k256"), "is on the curve secp256k1, not P-256, P-384 or P-521", id="curve"),
@@ -162,7 +169,7 @@ def test_threat_one_bad_pem_block_spares_the_others(tmp_path: Path, block: bytes
         pytest.param(b"{}", 'is JSON without a "keys" list', id="empty object"),
         pytest.param(b'{"keys":{}}', 'is JSON without a "keys" list', id="keys is an object"),
         pytest.param(b'{"keys":[]}', "holds no usable key (nothing in it is a key)", id="empty set"),
-        pytest.param(b'{"keys":[5]}', "key 1 is not a JSON object): ", id="no usable entry"),
+        pytest.param(b'{"keys":[5]}', "holds no usable key (key 1 is not a JSON object): ", id="no usable entry"),
         pytest.param(BROKEN_CERTIFICATE, "key 1 is a CERTIFICATE that cannot be parsed): ", id="broken PEM"),
     ],
 )
@@ -188,6 +195,18 @@ def test_an_invalid_file_is_not_outweighed_by_a_good_one(tmp_path: Path, broken:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(KeysInvalid, match=r"absent cannot be read \(No such file or directory\): mount"):
         KeySet.load([tmp_path / "absent"])
+
+
+def test_a_set_without_keys_finds_none() -> None:
+    assert KeySet.none().find("x") is None
+
+
+def test_several_files_without_a_key_are_all_named(tmp_path: Path) -> None:
+    first, second = written(tmp_path / "a", b'{"keys":[5]}'), written(tmp_path / "b", b'{"keys":[6]}')
+    with pytest.raises(KeysInvalid) as raised:
+        KeySet.load([first, second])
+    reasons = f"{first}: key 1 is not a JSON object; {second}: key 1 is not a JSON object"
+    assert str(raised.value).startswith(f"{first}, {second} holds no usable key ({reasons}): ")
 
 
 def test_no_file() -> None:
@@ -261,3 +280,8 @@ def test_any_file_gives_keys_or_keys_invalid(
     assert found(KeySet.load([good]), "rsa")
     with pytest.raises(KeysInvalid):
         KeySet.load([written(folder / "pem", b"-----BEGIN CERTIFICATE-----" + tail)])
+
+
+def test_what_cannot_be_a_path_is_an_error_of_ours() -> None:
+    with pytest.raises(KeysInvalid, match=r"cannot be read .*null"):
+        KeySet.load([Path("a\0b")])

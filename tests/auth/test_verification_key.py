@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 from jwt import get_algorithm_by_name
 from jwt.algorithms import RSAAlgorithm
 
 from extproc.auth.verification_key import ALGORITHMS, KeyUnusable, VerificationKey
-from tests.auth.issuer import private_key, verification_key
+from tests.auth.issuer import private_key, public_pem, verification_key
 
 RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 
@@ -80,6 +82,23 @@ def test_thumbprint_of_rfc_8037() -> None:
     raw = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
     ids = VerificationKey.of(Ed25519PublicKey.from_public_bytes(raw)).ids()
     assert ids[1] == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()], ids=lambda curve: str(curve.name))
+def test_thumbprints_of_many_keys_are_another_implementations(curve: ec.EllipticCurve) -> None:
+    """Coordinates keep their leading zeros (RFC 7518 §6.2.1.2): some of these have one."""
+    short = 0
+    for value in range(1, 301):
+        public = ec.derive_private_key(value, curve).public_key()
+        assert VerificationKey.of(public).ids()[1] == ECKey.import_key(public).thumbprint()
+        point = public.public_numbers()
+        short += min(point.x, point.y).bit_length() <= curve.key_size // 8 * 8 - 8
+    assert short
+
+
+def test_thumbprints_of_other_kinds_are_another_implementations() -> None:
+    for kind, other in (("rsa", RSAKey), ("ed25519", OKPKey)):
+        assert verification_key(kind).ids()[1] == other.import_key(public_pem(kind)).thumbprint()
 
 
 @pytest.mark.parametrize("kind", ["rsa", "p256", "p384", "p521", "ed25519"])

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 from yarl import URL
@@ -82,6 +82,7 @@ async def system(
     with_issuer: bool = False,
     site_names: tuple[str, str] | None = None,
     concurrency: int = 2,
+    role: Literal["secondary", "primary"] = "secondary",
     **settings: Any,
 ) -> AsyncIterator[System]:
     """`steer` is what the processor says to every request; with None there is no processor.
@@ -104,6 +105,7 @@ async def system(
             admin=Admin(address=Endpoint.parse(admin.url.partition("://")[2])),
             policy=Policy(write_timeout=write_timeout),
             sites=Sites(
+                role=role,
                 primary=Site(
                     url=primary_url or primary.url,
                     host=primary_host,

@@ -55,6 +55,10 @@ def test_build_gives_the_typed_message(example: Settings) -> None:
         "primary",
         "secondary",
         "secondary_first",
+        "primary_if_well",
+        "stale",
+        "primary_then_secondary",
+        "local",
         "geo_extproc",
         "geo_admin",
     ]
@@ -111,7 +115,13 @@ def _routes(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_no_route_but_the_reads_is_tried_twice(document: dict[str, Any]) -> None:
     tried_twice = {route["name"] for route in _routes(document) if "retry_policy" in route.get("route", {})}
-    assert tried_twice == {"secondary-first", "primary-read"}
+    assert tried_twice == {
+        "promoted-read",
+        "local-read",
+        "secondary-first",
+        "primary-then-secondary",
+        "primary-read",
+    }
     assert all(
         route["route"]["retry_policy"]["num_retries"] == 1
         for route in _routes(document)
@@ -127,7 +137,7 @@ def test_no_route_has_a_timeout_and_changes_have_an_end(document: dict[str, Any]
 
 
 def test_retries_are_not_what_runs_out(document: dict[str, Any]) -> None:
-    for name in ("primary", "secondary_first"):
+    for name in ("primary", "secondary_first", "primary_if_well", "primary_then_secondary", "stale", "local"):
         assert _named(document, name)["circuit_breakers"]["thresholds"][0]["max_retries"] > 4096
 
 

@@ -73,6 +73,9 @@ async def test_nobody_there_is_503_in_the_registrys_form(tmp_path: Path, fallbac
         assert '"code": "UNAVAILABLE"' in answered.text
         assert answered.headers["content-type"] == "application/json"
         assert answered.headers["docker-distribution-api-version"] == "registry/2.0"
+        assert answered.headers["retry-after"] == "5"
+        write = await edge.ask("POST", "/v2/a/b/blobs/uploads/")
+        assert (write.status, write.headers["retry-after"]) == (503, "5")
 
 
 async def test_no_fallback_leaks_under_load(tmp_path: Path, fallback: str) -> None:

@@ -30,6 +30,7 @@ async def test_a_primary_without_an_address(tmp_path: Path, fallback: str, respo
             for method in ("GET", "HEAD"):
                 answered = await edge.ask(method, BLOB)
                 assert answered.status == 503
+                assert answered.headers["retry-after"] == "5"
                 assert answered.site == ("none" if response_headers else None)
                 assert method == "HEAD" or "UNAVAILABLE" in answered.text
 

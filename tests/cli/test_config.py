@@ -32,6 +32,11 @@ class TestCheckConfig:
             "files": "no others",
         }
 
+    def test_keys_by_url(self, run: Run, config: Path) -> None:
+        config.write_text(config.read_text() + 'auth.keys_url = "https://127.0.0.1:1/keys"\n')
+        keys = json.loads(run("check-config", "-c", config, "-o", "json").out)["keys"]
+        assert keys == f"{config.parent / 'key.pem'}, https://127.0.0.1:1/keys (not fetched)"
+
     def test_passthrough(self, run: Run, config: Path) -> None:
         config.write_text('auth.mode = "passthrough"\n' + SITES)
         assert json.loads(run("check-config", "-c", config, "-o", "json").out)["keys"] == "none needed"

@@ -42,7 +42,7 @@ def test_from_redis(run: Run, config: Path, tmp_path: Path) -> None:
         name = json.loads(run("status", "-c", config, "-o", "json", "a/b").out)
         unknown = run("status", "-c", config, "a/unknown")
         unknown_json = run("status", "-c", config, "-o", "json", "a/unknown")
-    assert list(site) == ["store", "max_staleness", "evidence", "reconcile"]
+    assert list(site) == ["role", "store", "max_staleness", "evidence", "reconcile"]
     assert (site["evidence"]["names"], site["evidence"]["behind"], site["evidence"]["dropped_names"]) == (2, 1, 1)
     assert (cut["evidence"]["names"], cut["evidence"]["cut"]) == (1, True)
     assert (text.code, text.out.splitlines()[0]) == (0, "name      a/b")

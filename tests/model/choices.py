@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition
 
+from extproc.oci.name_pattern import NamePattern
 from extproc.oci.reference import Name
+from extproc.routing.rollout import SERVE, Mode, Rollout
 from tests.model.content import (
     APP,
     CHILD,
@@ -38,6 +40,12 @@ references: st.SearchStrategy[Reference] = st.sampled_from(
 readers = st.sampled_from([READER, READER, READER, READER, OLD_READER, *CLIENTS.values()])
 tags = st.sampled_from([V1, V1, V1, V2])
 workers = st.sampled_from(WORKERS)
+ROLLOUTS: tuple[Rollout, ...] = (
+    Rollout(Mode.OBSERVE),
+    Rollout(Mode.PRIMARY_ONLY),
+    Rollout(exclude=(NamePattern(APP),)),
+)
+"""Of those that do not serve all; a calm brings all back to it, and a start one worker."""
 edges = st.sampled_from([*WORKERS, *WORKERS, ""])
 """Which worker Envoy asks; sometimes none can be asked."""
 indexes = st.integers(0, 5)
@@ -101,6 +109,8 @@ class Race:
     """What else happens, and before which turn."""
     then: float
     """Seconds that pass after it."""
+    rollout: Rollout
+    """Which the write's worker goes by until then."""
 
 
 races = st.builds(
@@ -113,6 +123,7 @@ races = st.builds(
     st.tuples(*[st.booleans()] * 14),
     st.lists(st.tuples(st.integers(1, 10), _race_mishaps), min_size=1, max_size=2).map(tuple),
     st.sampled_from([0.0, 0.0, 0.0, 3.0, 45.0]),
+    st.sampled_from([*[SERVE] * 9, *ROLLOUTS]),
 )
 kinds = _weighed(
     {
@@ -134,6 +145,7 @@ kinds = _weighed(
         "the secondary is down, or back": 1,
         "a name is renamed": 1,
         "all our processes die": 1,
+        "a worker goes by another rollout": 1,
     }
 )
 """Some can happen to some stores only."""

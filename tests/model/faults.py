@@ -48,7 +48,7 @@ FAULTS: Final = (
                 _ROUTER,
                 "taken = await self._writes.begin_write(\n"
                 "                operation.name, mark, admitted.invalidation, "
-                "self._policy.write_timeout + MARK_MARGIN\n"
+                "policy.write_timeout + MARK_MARGIN\n"
                 "            )",
                 "taken = True",
             ),
@@ -60,11 +60,11 @@ FAULTS: Final = (
         (
             Edit(
                 _ROUTER,
-                "operation.name, mark, admitted.invalidation, self._policy.write_timeout + MARK_MARGIN",
+                "operation.name, mark, admitted.invalidation, policy.write_timeout + MARK_MARGIN",
                 "operation.name,\n"
                 "                mark,\n"
                 "                Invalidation(admitted.invalidation.tag, admitted.invalidation.all_leases),\n"
-                "                self._policy.write_timeout + MARK_MARGIN,",
+                "                policy.write_timeout + MARK_MARGIN,",
             ),
         ),
     ),
@@ -127,6 +127,25 @@ FAULTS: Final = (
             ),
             Edit(
                 _MEMORY, "if not snapshot.epoch or kept.epoch != snapshot.epoch:", "if kept.epoch != snapshot.epoch:"
+            ),
+        ),
+    ),
+    Fault(
+        "writes not followed while not serving",
+        frozenset({"P3", "P6"}),
+        (Edit(_DECISION, "return replace(decided, would=would)", "return Forward(decided.route, decided.reason)"),),
+    ),
+    Fault(
+        "stale answer of what was deleted",
+        frozenset({"P6"}),
+        (
+            Edit(
+                _DECISION,
+                "frozenset({Reason.DIGEST_UNKNOWN, Reason.DIGEST_ABSENT, Reason.TAG_STALE})",
+                "frozenset({Reason.DIGEST_UNKNOWN, Reason.DIGEST_ABSENT, Reason.TAG_STALE, Reason.DIGEST_DELETED})",
+            ),
+            Edit(
+                _DECISION, "decided.reason not in _MAY_BE_STALE or deleted:", "decided.reason not in _MAY_BE_STALE:"
             ),
         ),
     ),

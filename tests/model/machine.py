@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from extproc.oci.reference import Name, Tag
+from extproc.routing.rollout import SERVE
 from tests.model.choices import (
     Race,
     changes,
@@ -95,6 +96,8 @@ class Requests(RuleBasedStateMachine):
         change = race.change
         if race.unknown:
             self.mishaps.loses(race.name)
+        if race.edge and race.rollout is not SERVE:
+            self.site.adopt(race.edge, race.rollout)
         asked = (change.tag or change.reference, V1, change.content or V1)[race.asks]
         reading = self.site.read(READER, race.name, asked, WORKERS[0])
         writing = self.site.write(PUSHER, race.name, change, race.edge)
@@ -108,6 +111,8 @@ class Requests(RuleBasedStateMachine):
             self.every_promise_holds()
         if race.then:
             self.mishaps.time_passes(race.then)
+        if race.edge and race.rollout is not SERVE:
+            self.site.adopt(race.edge, SERVE)
 
     def befall(self, mishap: str, writing: Exchange) -> None:
         gateway = self.site.gateway

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from hypothesis.stateful import rule
 
-from tests.model.choices import indexes, kinds, pauses, pick
+from tests.model.choices import ROLLOUTS, indexes, kinds, pauses, pick
 from tests.model.content import NAMES
 from tests.model.depot import MemoryDepot
 from tests.model.machine import Requests
@@ -55,6 +55,9 @@ class Sites(Requests):
             "the store is emptied": lambda index: mishaps.emptied(),
             "a name is renamed": to_one_of(filled, site.renamed),
             "all our processes die": lambda index: mishaps.site_restarts(),
+            "a worker goes by another rollout": to_one_of(
+                [(worker, rollout) for rollout in ROLLOUTS for worker in WORKERS], lambda each: site.adopt(*each)
+            ),
         }
 
     def worker_dies(self, name: str, index: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from extproc.evidence.memory import MemoryStore
 from extproc.evidence.store import StoreUnavailable
 from extproc.oci.reference import Name
+from extproc.routing.rollout import SERVE
 from tests.model.content import NAMES
 from tests.model.depot import MemoryDepot
 from tests.model.process import Process, Supervisor, Worker
@@ -61,10 +62,12 @@ class Mishaps:
                 self.site.note(f"{each.name} {word} the store")
 
     def all_is_back(self) -> None:
-        """Everybody reaches the store, and the secondary is up."""
+        """Everybody reaches the store and serves, and the secondary is up."""
         for each in self.site.processes:
             if not each.gated.reachable:
                 self.cut_off(each.name)
+        for worker in WORKERS:
+            self.site.adopt(worker, SERVE)
         if not self.site.secondary.up:
             self.secondary_is_down_or_back()
 

@@ -76,6 +76,15 @@ def probe(site: Site) -> None:
 def _judge(site: Site, routed: Routed, read: Read) -> None:
     decision = routed.decision
     assert isinstance(decision, Forward)
+    if decision.stale is not None:
+        # Should the primary fail now.
+        by_digest = decision.stale if isinstance(read.reference, Tag) else read.reference
+        answer = site.secondary.read(read.name, by_digest, read.client.accept)
+        if answer.status == 200:
+            read.pin = decision.stale if isinstance(read.reference, Tag) else None
+            read.answer, read.site, read.ended, read.stale = answer, "secondary", read.started, True
+            site.judge(read)
+        return
     if decision.route is not Route.SECONDARY:
         return
     asked = decision.pin or read.reference

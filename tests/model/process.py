@@ -82,7 +82,8 @@ class Worker(Process):
         self.router = self._router(self.store)
 
     def router_on(self, facts: Facts) -> Router:
-        """A second router of this worker, for looking only."""
+        """A second router of this worker, for looking only. It serves whatever the rollout is, so that evidence which
+        would be wrong once `serve` is adopted is found at once."""
         return self._router(facts)
 
     async def renew(self, primary: Primary, name: Name, tag: Tag) -> None:

@@ -48,6 +48,8 @@ class Read:
     """Turn at which the answer was on its way to the client for good."""
     answer: Answer = NO_ANSWER
     site: str = ""
+    stale: bool = False
+    """The primary failed, and the secondary answered instead."""
 
     def __str__(self) -> str:
         wanted = called(self.reference)
@@ -73,6 +75,11 @@ class Promises:
         if read.client is PUSHER and read.site == "secondary":
             raise PromiseBroken("P2", f"{read}: a push could skip what the primary lacks")
         self._bytes(read)
+        if read.stale:
+            # Old it may be, and says so; there is no primary to be compared with.
+            self._no_new_access(read)
+            self._read_your_writes(read)
+            return
         self._bounded_staleness(read)
         self._no_new_access(read)
         self._read_your_writes(read)

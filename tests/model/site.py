@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Final
 
 from extproc.notification.event import Site as EventSite
 from extproc.oci.reference import Name, Tag
 from extproc.routing.policy import Policy
+from extproc.routing.rollout import Rollout
 from tests.model.asking import Asked
 from tests.model.content import NAMES, PUSHER, AsBlob, Client, called, digest_of, media_type_of
 from tests.model.depot import Call, Depot, Operation
@@ -28,7 +29,7 @@ from tests.model.scheduler import BACKGROUND, Loop
 from tests.model.world import EMPTY, Content, Held, Primary, Reference, Secondary
 from tests.support.clock import Clock
 
-POLICY: Final = Policy(max_staleness=60.0, present_recheck=60.0, write_timeout=20.0)
+POLICY: Final = Policy(max_staleness=60.0, present_recheck=60.0, write_timeout=20.0, serve_stale=True)
 ABSENT_TTL: Final = 2.0
 NAME_TTL: Final = 1000.0
 WORKERS: Final = ("worker 1", "worker 2")
@@ -169,6 +170,11 @@ class Site:
 
     def another_worker(self) -> Worker | None:
         return next((worker for worker in self.workers.values() if worker.loop.alive), None)
+
+    def adopt(self, worker: str, rollout: Rollout) -> None:
+        """One worker's, for they do not change together. A worker that starts anew serves."""
+        self.note(f"{worker} goes by another rollout: {rollout.mode.value}, without {list(rollout.exclude)}")
+        self.workers[worker].router.adopt(replace(self.policy, rollout=rollout))
 
     def copy_comes(self, exchange: Exchange) -> None:
         """The copy of an unseen write reaches the admin server."""

@@ -44,7 +44,8 @@ def summary(operation: Operation) -> tuple[Kind, str | None, str | None]:
     ],
 )
 def test_reads(method: str, path: str, expected: tuple[Kind, str | None, str | None]) -> None:
-    assert summary(parse_operation(method, path)) == expected
+    operation = parse_operation(method, path)
+    assert (summary(operation), operation.method) == (expected, method)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,8 @@ def test_reads(method: str, path: str, expected: tuple[Kind, str | None, str | N
     ],
 )
 def test_writes(method: str, path: str, expected: tuple[Kind, str | None, str | None]) -> None:
-    assert summary(parse_operation(method, path)) == expected
+    operation = parse_operation(method, path)
+    assert (summary(operation), operation.method) == (expected, method)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +152,8 @@ def test_no_route_is_unknown(method: str, path: str) -> None:
         pytest.param("/v2/a/referrers/latest", id="referrers of a tag"),
         pytest.param("/v2/a/tags/latest", id="below tags"),
         pytest.param("/v2/a/tags/reference/latest", id="tag reference"),
+        pytest.param(f"/v2/a/tags/{D}", id="a digest below tags"),
+        pytest.param(f"/v2/a/tags/reference/{D}", id="a digest as tag reference"),
     ],
 )
 def test_read_of_no_reference_is_unknown(path: str) -> None:
@@ -168,7 +172,7 @@ def test_read_of_no_reference_is_unknown(path: str) -> None:
 )
 def test_write_of_an_unreadable_digest_is_malformed(method: str, path: str) -> None:
     operation = parse_operation(method, path)
-    assert summary(operation) == (Kind.MALFORMED, None, None)
+    assert (summary(operation), operation.method) == ((Kind.MALFORMED, None, None), method)
     assert operation.fault == f"the reference {path.rpartition('/')[2]!r} is not a sha256 or sha512 digest"
 
 
@@ -205,6 +209,8 @@ MUTATIONS = [
     pytest.param("/v2/_catalog/", id="trailing slash on the catalog"),
     pytest.param("/v2/a/blobs/uploads/id/", id="trailing slash on an upload"),
     pytest.param("/v2/a/uploads/", id="trailing slash on uploads outside blobs"),
+    pytest.param("/v2/a/blobs/uploads/i%64", id="escaped upload"),
+    pytest.param("/v2/a/blobs/uploads/id;x", id="parameter of an upload"),
     pytest.param("http://host/v2/a/manifests/x", id="absolute form"),
     pytest.param("v2/a/manifests/x", id="no leading slash"),
     pytest.param("*", id="asterisk form"),
@@ -223,6 +229,15 @@ def test_threat_path_confusion_write_is_refused(path: str) -> None:
         operation = parse_operation(method, path)
         assert summary(operation) == (Kind.MALFORMED, None, None)
         assert operation.fault == f"the path {path!a} is not in canonical form"
+
+
+def test_fault_shows_the_first_200_characters() -> None:
+    def shown(length: int) -> str:
+        path = "/v2/%".ljust(length, "x")
+        return parse_operation("PUT", path).fault.removeprefix("the path ").removesuffix(" is not in canonical form")
+
+    assert shown(200) == repr("/v2/%" + "x" * 195)
+    assert shown(201) == shown(500) == ascii("/v2/%" + "x" * 195 + "…")
 
 
 def test_fault_is_short_and_printable_whatever_was_sent() -> None:
@@ -307,6 +322,8 @@ def test_other_methods_are_unknown(method: str, path: str) -> None:
         pytest.param(f"mount={D}&from=b%00", None, id="NUL in the source"),
         pytest.param("from=b", None, id="no mount"),
         pytest.param("mount=&from=b", None, id="empty mount"),
+        pytest.param(f"mount=&mount={D}&from=b", None, id="empty mount, then one"),
+        pytest.param(f"mount={D}&from=&from=b", None, id="empty source, then one"),
         pytest.param("", None, id="no query"),
     ],
 )

@@ -63,6 +63,23 @@ class TestForward:
         assert reply.observes is observes
 
     @pytest.mark.parametrize(
+        ("path", "asked"),
+        [
+            pytest.param("/v2/g/app/manifests/latest?ns=x", f"/v2/g/app/manifests/{DIGEST}", id="tag"),
+            pytest.param(f"/v2/g/app/manifests/{DIGEST}", f"/v2/g/app/manifests/{DIGEST}", id="manifest"),
+            pytest.param(f"/v2/g/app/blobs/{DIGEST}?x", f"/v2/g/app/blobs/{DIGEST}", id="blob"),
+        ],
+    )
+    def test_what_the_secondary_may_be_asked_for_is_a_digest(self, path: str, asked: str) -> None:
+        decision = Forward(Route.PRIMARY_THEN_SECONDARY, Reason.TAG_STALE, stale=DIGEST)
+        _, reply = started(decision, path=path)
+        assert reply.set_headers == {
+            "x-geo-route": "primary-then-secondary",
+            "x-geo-reason": "tag-stale",
+            "x-geo-stale": asked,
+        }
+
+    @pytest.mark.parametrize(
         ("query", "pinned"),
         [
             pytest.param("", "", id="none"),

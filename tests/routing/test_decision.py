@@ -310,6 +310,13 @@ def test_strict_asks_the_primary_for_tags_and_learns_nothing() -> None:
     assert decide(parse_operation(*BY_TAG), PULL, fresh, ALL, strict) == Forward(PRIMARY, Reason.TAG_UNVERIFIED)
 
 
+def test_the_shortest_staleness_still_learns() -> None:
+    short = replace(POLICY, max_staleness=0.5)
+    unleased = evidence(DigestState.UNKNOWN, None)
+    learned = Forward(PRIMARY, Reason.TAG_UNVERIFIED, observe=True)
+    assert decide(parse_operation(*BY_TAG), PULL, unleased, ALL, short) == learned
+
+
 def test_strict_still_serves_digests_here() -> None:
     strict = replace(POLICY, max_staleness=0)
     known = evidence(DigestState.PRESENT, confirmed=1)

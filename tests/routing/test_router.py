@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -381,6 +381,19 @@ async def test_a_written_tag_is_heard_of_when_its_lease_is_dropped_for_the_secon
 
 async def test_a_lookup_without_a_name_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Operation(Kind.BLOB, "GET")
-    monkeypatch.setattr("extproc.routing.router.admit", lambda *_: Lookup(broken, passthrough=False))
+    monkeypatch.setattr("extproc.routing.router.admit", lambda *_, **__: Lookup(broken, passthrough=False))
     with pytest.raises(AssertionError, match="without a name"):
         await Site().router().route(request("GET", "/v2/"))
+
+
+async def test_where_this_site_is_the_primary_the_store_is_not_asked() -> None:
+    """Not even told: a deletion needs no tombstone, and a store that is away costs nothing."""
+    site = Site(verdict=None)
+    site.store.broken = True
+    router = site.router()
+    router.adopt(replace(POLICY, promoted=True))
+    for method, path in (("GET", TAG_PATH), ("PUT", TAG_PATH), ("DELETE", f"/v2/g/app/manifests/{D1}")):
+        routed = await router.route(request(method, path))
+        assert routed.decision == Forward(Route.LOCAL, Reason.PROMOTED)
+        assert (routed.mark, routed.snapshot, routed.wants_response) == ("", None, False)
+    assert not site.backlog.pending

@@ -124,10 +124,19 @@ def test_a_store_that_is_away() -> None:
         "round_trip": None,
         "detail": "the store is away: redis://h: gone",
     }
-    document = {"store": store, "max_staleness": 60.0, "evidence": None, "reconcile": None}
+    document = {"role": "secondary", "store": store, "max_staleness": 60.0, "evidence": None, "reconcile": None}
     assert lines(print_site, document) == ["store  is away: redis://h: gone"]
     store["detail"] = f"the store refused us: {'x' * 500}"
     assert lines(print_site, document) == [f"store  refused us: {'x' * 500}"]
+
+
+@pytest.mark.parametrize("promoted", [True, False])
+async def test_the_role(promoted: bool) -> None:
+    reports = Reports(MemoryStore(absent_ttl=60), url="memory://", max_staleness=60, promoted=lambda: promoted)
+    document = await reports.site()
+    assert document["role"] == ("primary" if promoted else "secondary")
+    (first, *_) = lines(print_site, document)
+    assert first.startswith("role       primary: " if promoted else "store      memory://")
 
 
 async def test_a_name() -> None:

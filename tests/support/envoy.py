@@ -69,7 +69,8 @@ async def running(config: str, folder: Path, *, tls: bool = False, concurrency: 
     Waits for readiness without blocking the loop: what Envoy checks before it is ready may be served by it.
     """
     document: dict[str, Any] = yaml.safe_load(config)
-    addresses = [listener["address"] for listener in document["static_resources"]["listeners"]]
+    listeners = document["static_resources"]["listeners"]
+    addresses = [listener["address"] for listener in listeners if "internal_listener" not in listener]
     for address in (*addresses, document["admin"]["address"]):
         address["socket_address"] |= {"address": "127.0.0.1", "port_value": 0}
     file, admin_file, log = folder / "envoy.yaml", folder / "envoy.admin", folder / "envoy.log"

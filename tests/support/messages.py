@@ -16,7 +16,7 @@ with warnings.catch_warnings():
     from envoy_data_plane.envoy.service.ext_proc import v3 as oracle
     from envoy_data_plane.google import protobuf as google
 
-__all__ = ["OTHERS", "PRIMARY", "Reply", "oracle", "request_head", "response_head"]
+__all__ = ["OTHERS", "PRIMARY", "Reply", "head_of", "oracle", "request_head", "response_head"]
 
 PRIMARY: Final = "primary"
 OTHERS: Final = {
@@ -29,8 +29,12 @@ OTHERS: Final = {
 
 
 def request_head(method: str, path: str, *pairs: tuple[str, str]) -> bytes:
-    head = _headers((":method", method), (":path", path), *pairs)
-    return bytes(oracle.ProcessingRequest(request_headers=head))
+    return head_of((":method", method), (":path", path), *pairs)
+
+
+def head_of(*pairs: tuple[str, str]) -> bytes:
+    """A request's head of these headers alone, in latin-1."""
+    return bytes(oracle.ProcessingRequest(request_headers=_headers(*pairs)))
 
 
 def response_head(status: int, *pairs: tuple[str, str], site: str = "", attempts: int = 1) -> bytes:

@@ -53,6 +53,12 @@ class Program:
             f"{settings if 'socket_dir' in settings else settings + self._sockets()}\n"
         )
 
+    def rewrite(self, change: Callable[[str], str]) -> None:
+        """The settings, swapped as a mounted file is: never half written."""
+        new = self.config.with_name("new.toml")
+        new.write_text(change(self.config.read_text()))
+        new.rename(self.config)
+
     def _sockets(self) -> str:
         return '\nserver.socket_dir = "run"\nserver.drain = 0.2\n'
 
@@ -93,9 +99,18 @@ class Program:
                 cwd=Path(__file__).parents[2],
             )
 
-    def ready(self, *, workers: int = 1, store: str = "ok") -> None:
+    def ready(
+        self,
+        *,
+        workers: int = 1,
+        store: str = "ok",
+        mode: str = "serve",
+        configuration: str = "ok",
+        keys: str = "ok",
+    ) -> None:
         """Wait until `/readyz` says so."""
-        wanted = (200, {"ready": True, "store": store, "workers": workers})
+        told = {"store": store, "workers": workers, "mode": mode, "configuration": configuration, "keys": keys}
+        wanted = (200, {"ready": True, **told})
 
         def is_so() -> bool:
             assert self._process is not None

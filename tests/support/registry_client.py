@@ -95,6 +95,10 @@ class RegistryClient:
                 self._tokens[scope] = (await response.json())["token"]
         return self._tokens[scope]
 
+    def forget_tokens(self) -> None:
+        """The next call of each scope fetches one."""
+        self._tokens.clear()
+
     async def send(
         self,
         method: str,

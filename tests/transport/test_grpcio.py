@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from tests.support.ports import free_port
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+INTERNAL = grpc.StatusCode.INTERNAL
 TRACEPARENT = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 
 
@@ -90,9 +92,9 @@ class Client:
 
 @asynccontextmanager
 async def serving(
-    address: str, new_stream: Callable[[str], MessageHandler], max_streams: int = 10
+    address: str, new_stream: Callable[[str], MessageHandler], max_streams: int = 10, *, shared: bool = False
 ) -> AsyncIterator[tuple[GrpcioServer, Client]]:
-    server = GrpcioServer(address, new_stream, max_streams=max_streams)
+    server = GrpcioServer(address, new_stream, max_streams=max_streams, shared=shared)
     await server.start()
     async with grpc.aio.insecure_channel(address) as channel:
         try:
@@ -208,6 +210,38 @@ async def test_drain_lets_running_streams_finish(address: str) -> None:
         await asyncio.wait_for(stopping, 10)
 
 
+@dataclass
+class Ending:
+    """The context of a stream that grpc ends with an error of its own, as it may when the server stops."""
+
+    aborted: list[grpc.StatusCode] = field(default_factory=list)
+
+    def invocation_metadata(self) -> None:
+        return None
+
+    def done(self) -> bool:
+        return False
+
+    async def read(self) -> bytes:
+        raise grpc.aio.BaseError
+
+    async def abort(self, code: grpc.StatusCode, detail: str) -> None:
+        self.aborted.append(code)
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+async def test_a_stream_that_grpc_ends_is_no_fault_once_the_server_stops(tmp_path: Path, stopped: bool) -> None:
+    server = GrpcioServer(f"unix:{tmp_path}/w.sock", Scripted().stream, max_streams=5)
+    await server.start()
+    if stopped:
+        await server.stop(grace=0)
+    context = Ending()
+    with structlog.testing.capture_logs() as logs:
+        await server._process(None, context)
+    assert (logs, context.aborted) == ([], []) if stopped else (len(logs), context.aborted) == (1, [INTERNAL])
+    await server.stop(grace=0)
+
+
 async def test_a_stream_that_outlasts_the_grace_is_ended(tmp_path: Path) -> None:
     scripted = Scripted()
     async with serving(f"unix:{tmp_path}/w.sock", scripted.stream) as (server, client):
@@ -263,6 +297,30 @@ async def test_a_message_larger_than_any_head_is_refused(tmp_path: Path) -> None
     async with serving(f"unix:{tmp_path}/w.sock", Scripted().stream) as (_, client):
         assert (await client.refusal(b"x" * (1 << 20 | 1)))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert await client.ask(client.exchange(), b"x" * 100_000) == b"<" + b"x" * 100_000
+
+
+@pytest.mark.parametrize(("shared", "mode"), [(False, 0o600), (True, 0o660)])
+async def test_the_socket_is_not_for_everybody_whatever_the_umask(tmp_path: Path, shared: bool, mode: int) -> None:
+    before = os.umask(0)
+    try:
+        async with serving(f"unix:{tmp_path}/run/w.sock", Scripted().stream, shared=shared) as (_, client):
+            assert (tmp_path / "run" / "w.sock").stat().st_mode & 0o777 == mode
+            assert await client.ask(client.exchange(), b"1") == b"<1"
+    finally:
+        assert os.umask(before) == 0
+
+
+async def test_a_socket_that_cannot_be_shared_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "chown", refused)  # root may give to any group
+    server = GrpcioServer(f"unix:{tmp_path}/run/w.sock", Scripted().stream, max_streams=1, shared=True)
+    with pytest.raises(ListenError, match="this user is not in group"):
+        await server.start()
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 async def test_a_taken_address(address: str, capfd: pytest.CaptureFixture[str]) -> None:
