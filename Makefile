@@ -34,10 +34,14 @@ check: setup ## lint, format, types, import rules
 	$(BIN)/lint-imports
 
 .PHONY: test-load
-test-load: setup ## the promises at full length: 1,000 rounds, 5,000 requests a fault, 2 GiB, 100,000 events
+test-load: setup ## the promises at full length: 1,000 rounds, store failovers, 2 GiB, 100,000 events
 	GEO_TEST_ROUNDS=1000 GEO_TEST_FAULT_REQUESTS=5000 GEO_TEST_BLOB_BYTES=2147483648 GEO_TEST_EVENTS=100000 \
 		GEO_TEST_RECONCILE_NAMES=200 GEO_TEST_RECONCILE_TAGS=50 \
 		$(BIN)/pytest -v tests/e2e tests/notification/test_many_events.py
+
+.PHONY: test-faults
+test-faults: setup ## every fault of docs/faults.md at full length: 5,000 requests each; build/faults.json
+	GEO_TEST_FAULT_REQUESTS=5000 $(BIN)/pytest -v tests/faults tests/e2e/test_live.py
 
 .PHONY: bench-store
 bench-store: setup ## memory of 10 million digests in Redis, 1,000 a name: under 1.2 GB
@@ -47,9 +51,27 @@ bench-store: setup ## memory of 10 million digests in Redis, 1,000 a name: under
 test-deep: setup ## the model check at full length: 2,000 stories of 50 steps
 	GEO_TEST_MODEL_EXAMPLES=2000 GEO_TEST_MODEL_REDIS_EXAMPLES=200 $(BIN)/pytest -v tests/model
 
+.PHONY: fuzz
+fuzz: setup ## each fuzz target for FUZZ_SECONDS (600), two at once: what a stranger can send
+	$(BIN)/python -m tests.fuzz
+
+.PHONY: audit
+audit: setup ## known vulnerabilities in the pinned packages, none of them skipped; needs the internet, so not part of CI
+	@[ -x $(BIN)/pip-audit ] || PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e '.[audit]'
+	@# Without --strict it passes over what it could not look up, and says that it found nothing.
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement constraints.txt || { echo "audit: NOT passed: what is named above is vulnerable, or could not be looked up (is the internet reachable from here?)" >&2; exit 1; }
+
 .PHONY: plant-faults
 plant-faults: setup ## plant known faults one at a time: the model check must find each
 	$(BIN)/python -m tests.model.plant
+
+.PHONY: test-threats
+test-threats: setup ## the threat suite with every mutation of every path, some 20,000
+	GEO_TEST_PATH_STRIDE=1 $(BIN)/pytest -v --timeout=3600 tests/threats
+
+.PHONY: test-mutation
+test-mutation: setup ## change tokens, parser and decision in small ways on a copy: shows what no test notices
+	.ci/mutation
 
 .PHONY: test-bare
 test-bare: ## demo and tests in a bare Debian 12 chroot (root, debootstrap)
