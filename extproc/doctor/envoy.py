@@ -35,7 +35,7 @@ async def envoy(at: Installation) -> AsyncGenerator[Finding, None]:
         yield unknown("admin", str(error), _ADMIN)
         return
     yield judged_version(str(server.get("version", "")), at.settings.envoy.fallback)
-    for finding in judged_clusters(clusters, at.settings.envoy.fallback):
+    for finding in judged_clusters(clusters, at.settings.envoy.fallback, promoted=at.promoted):
         yield finding
 
 
@@ -70,11 +70,15 @@ def judged_version(text: str, fallback: str) -> Finding:
     )
 
 
-def judged_clusters(document: Mapping[str, Any], fallback: str) -> Iterator[Finding]:
-    """`document`: /clusters?format=json. In `priorities` both sites are one cluster's endpoints."""
+def judged_clusters(document: Mapping[str, Any], fallback: str, *, promoted: bool = False) -> Iterator[Finding]:
+    """`document`: /clusters?format=json. In `priorities` both sites are one cluster's endpoints.
+
+    `promoted`: the former primary is not needed.
+    """
     by_name = {str(each.get("name")): each for each in document.get("cluster_statuses", [])}
     good: list[str] = []
-    for name in (EXTPROC, PRIMARY, SECONDARY if fallback == "composite" else SECONDARY_FIRST):
+    needed = (EXTPROC, *([] if promoted else [PRIMARY]), SECONDARY if fallback == "composite" else SECONDARY_FIRST)
+    for name in needed:
         cluster = by_name.get(name)
         if cluster is None:
             yield fault("clusters", f"Envoy has no cluster {name}", "render its configuration again, and restart it")

@@ -15,6 +15,7 @@ import yaml
 from yarl import URL
 
 from extproc.bootstrap import render
+from extproc.doctor.finding import Finding, fault, unknown
 from extproc.doctor.peer import Peer, Unreachable, reached
 from extproc.doctor.tokens import Tokens
 from extproc.oci.reference import Name
@@ -66,6 +67,21 @@ class Installation:
     def sites(self) -> tuple[tuple[Peer, Site], ...]:
         """Primary first."""
         return (self.primary, self.settings.sites.primary), (self.secondary, self.settings.sites.secondary)
+
+    @property
+    def promoted(self) -> bool:
+        """This site is the primary, and the other is nobody's to ask."""
+        return self.settings.sites.role == "primary"
+
+    def away(self, subject: str, error: Unreachable, remedy: str) -> Finding:
+        """`subject` does not answer: a fault, but for the former primary, which may be why this site is it now."""
+        if subject == "primary" and self.promoted:
+            return unknown(
+                subject,
+                f"{error}; nothing is asked of it while this site is the primary",
+                'set sites.role = "secondary" when it is back and has everything that was pushed here',
+            )
+        return fault(subject, str(error), remedy)
 
     @property
     def token_endpoint(self) -> str:

@@ -33,7 +33,7 @@ async def registry_auth(at: Installation) -> AsyncGenerator[Finding, None]:
             without = await peer.ask("GET", "/v2/")
             forged = await peer.ask("GET", "/v2/", [("Authorization", f"Bearer {broken}")])
         except Unreachable as error:
-            yield fault(subject, str(error), _START)
+            yield at.away(subject, error, _START)
             continue
         findings = [*judged(subject, peer, without, at.settings.auth), *_forged(subject, peer, forged)]
         for finding in findings:

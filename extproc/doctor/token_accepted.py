@@ -27,7 +27,7 @@ async def token_accepted(at: Installation) -> AsyncGenerator[Finding, None]:
         try:
             reply = await peer.ask("GET", "/v2/", [("Authorization", f"Bearer {token.value}")])
         except Unreachable as error:
-            yield fault(subject, str(error), "start it, or correct its address in the settings or in --url")
+            yield at.away(subject, error, "start it, or correct its address in the settings or in --url")
             continue
         if reply.headers.get("x-geo-reason") == _UNVERIFIED:
             yield fault(

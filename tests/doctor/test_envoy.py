@@ -51,6 +51,13 @@ def clusters(**hosts: list[dict[str, Any]]) -> dict[str, Any]:
 GOOD = {"geo_extproc": [worker(0), worker(1)], "primary": [host(1)], "secondary": [host(2)]}
 
 
+def test_the_former_primary_may_be_away_once_this_site_is_the_primary() -> None:
+    hosts = clusters(**{**GOOD, "primary": [host(1, failed_active_health_check=True)]})
+    assert [each.state for each in judged_clusters(hosts, "composite")] == [State.FAULT, State.OK]
+    (finding,) = judged_clusters(hosts, "composite", promoted=True)
+    assert (finding.state, "primary" in finding.text) == (State.OK, False)
+
+
 def test_all_are_well() -> None:
     (finding,) = judged_clusters(clusters(**GOOD), "composite")
     assert finding.state is State.OK

@@ -38,3 +38,13 @@ async def test_nobody_there_and_no_account(tmp_path: Path) -> None:
     findings = await found("token-accepted", settings, Wishes(url="http://127.0.0.1:1", token="abc"))
     assert {state for _, state in states(findings)} == {"fault"}
     assert states(await found("token-accepted", settings)) == [("token", "unknown")]
+
+
+async def test_the_former_primary_may_be_away_once_this_site_is_the_primary(tmp_path: Path) -> None:
+    settings = token_settings(tmp_path)
+    sites = settings.sites.model_copy(update={"role": "primary"})
+    settings = settings.model_copy(update={"sites": sites})
+    for check in ("token-accepted", "registry-auth"):
+        findings = await found(check, settings, Wishes(url="http://127.0.0.1:1", token="abc"))
+        assert states(findings)[:2] == [("primary", "unknown"), ("secondary", "fault")]
+        assert 'sites.role = "secondary"' in findings[0].remedy
