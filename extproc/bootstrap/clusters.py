@@ -29,6 +29,7 @@ from extproc.bootstrap.names import (
     ISSUER,
     LOCAL,
     PRIMARY,
+    PRIMARY_AFTER_ALL,
     PRIMARY_IF_WELL,
     PRIMARY_THEN_SECONDARY,
     SECONDARY,
@@ -51,7 +52,9 @@ def clusters(settings: Settings) -> list[Cluster]:
     found += [
         _primary_if_well(settings),
         _stale(settings),
-        _in_a_row(settings, PRIMARY_THEN_SECONDARY, PRIMARY_IF_WELL, STALE),
+        # Not checked: of a row of clusters only those with a healthy address are taken, whatever panic says.
+        _site(settings, PRIMARY_AFTER_ALL, sites.primary, called=PRIMARY),
+        _in_a_row(settings, PRIMARY_THEN_SECONDARY, PRIMARY_IF_WELL, STALE, PRIMARY_AFTER_ALL),
         _local(settings),
     ]
     found += [_processor(settings), _admin(settings)]
@@ -77,9 +80,12 @@ def _secondary(settings: Settings) -> Cluster:
 
 
 def _primary_if_well(settings: Settings) -> Cluster:
-    """Where the secondary may answer instead, a primary that looks dead costs nobody a timeout."""
+    """Where the secondary may answer instead, a primary that looks dead costs nobody a timeout.
+
+    Where the secondary has nothing, `PRIMARY_AFTER_ALL` follows.
+    """
     cluster = _site(settings, PRIMARY_IF_WELL, settings.sites.primary, called=PRIMARY)
-    cluster.health_checks = [health.registry_check(settings.envoy)]
+    cluster.health_checks = [health.answering_check(settings.envoy)]
     cluster.common_lb_config = health.no_panic()
     cluster.outlier_detection = health.outliers(eject_all=True)
     return cluster
@@ -102,14 +108,16 @@ def _local(settings: Settings) -> Cluster:
     """Always tried, for there is no other to ask; so it is not checked.
 
     Called the primary, which it is where a request comes here straight. Behind the listener `stale` nobody sees that.
+    The processor is told apart from that: to one whose role is the secondary's, this registry is no primary that
+    could teach it anything, however Envoy came to think so.
     """
-    return _site(settings, LOCAL, settings.sites.secondary, called=PRIMARY)
+    return _site(settings, LOCAL, settings.sites.secondary, called=PRIMARY, promoted=True)
 
 
 def _in_a_row(settings: Settings, name: str, *names: str) -> Cluster:
-    """Attempt 1 at the first cluster, attempt 2 at the second (fact 2, and for the aggregate cluster fact 20).
+    """Each attempt at the next cluster (fact 2, and for the aggregate cluster fact 20).
 
-    Without a healthy address the first is passed over.
+    Without a healthy address one is passed over.
     """
     if settings.envoy.fallback == "composite":
         kind = ClusterCustomClusterType(
@@ -160,11 +168,12 @@ def _priorities(settings: Settings) -> Cluster:
     return cluster
 
 
-def _site(settings: Settings, name: str, site: Site, *, called: str = "") -> Cluster:
-    """`called`: the site's name, where the cluster has another."""
+def _site(settings: Settings, name: str, site: Site, *, called: str = "", promoted: bool = False) -> Cluster:
+    """`called`: the site's name, where the cluster has another. `promoted`: see `endpoints.of_site`."""
     cluster = _base(settings, name, site.endpoint)
     cluster.load_assignment = endpoints.assignment(
-        name, endpoints.of_site(called or name, site, named=endpoints.own_hosts(settings.sites))
+        name,
+        endpoints.of_site(called or name, site, named=endpoints.own_hosts(settings.sites), promoted=promoted),
     )
     cluster.transport_socket = tls.upstream(site)
     cluster.typed_extension_protocol_options = protocol.http1()

@@ -39,14 +39,15 @@ def of_site(
     priority: int = 0,
     checked: bool = True,
     match_socket: bool = False,
+    promoted: bool = False,
 ) -> LocalityLbEndpoints:
     """The endpoint of a site. Its metadata reaches response headers, the access log and the processor.
 
     `named` where a route rewrites Host to the name of the endpoint that it gets (see `own_hosts`). `checked` is
     False where a failed health check must not keep requests away. `match_socket` for a cluster in which the
-    sites differ in TLS.
+    sites differ in TLS. `promoted` for the secondary's registry called the primary: it teaches the processor nothing.
     """
-    metadata = {GEO_METADATA: Struct.from_dict({"site": name})}
+    metadata = {GEO_METADATA: Struct.from_dict({"site": name} | ({"promoted": "yes"} if promoted else {}))}
     if match_socket:
         metadata[TRANSPORT_SOCKET_MATCH] = Struct.from_dict({"site": name})
     return LocalityLbEndpoints(

@@ -5,7 +5,7 @@ The rules
 1. The secondary is an optimization: unhealthy or ejected, it gets nothing (panic threshold 0), and reads go
    straight to the primary.
 2. The primary is always tried, however often it failed (P1). Where all its addresses look bad, Envoy's panic
-   mode uses them all; where a cluster must do without panic, the primary is not checked.
+   mode uses them all; where a cluster must do without panic, the primary is not checked, or is asked last.
 """
 
 from __future__ import annotations
@@ -39,6 +39,14 @@ def registry_check(envoy: Envoy) -> HealthCheck:
             expected_statuses=[Int64Range(start=200, end=201), Int64Range(start=401, end=402)],
         ),
     )
+
+
+def answering_check(envoy: Envoy) -> HealthCheck:
+    """Where another may answer instead: whatever is said below 500 is an answer, not for another to replace."""
+    check = registry_check(envoy)
+    if check.http_health_check is not None:
+        check.http_health_check.expected_statuses = [Int64Range(start=200, end=500)]
+    return check
 
 
 def processor_check() -> HealthCheck:

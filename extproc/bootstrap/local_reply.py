@@ -66,6 +66,18 @@ def unavailable(*, show_site: bool) -> LocalReplyConfig:
     )
 
 
+def refused() -> LocalReplyConfig:
+    """Behind the listener `stale`: a refusal too long to be replaced, which Envoy makes a 500, is 503 too."""
+    mapper = _mapper(
+        _status(ComparisonFilterOp.GE, 500, "geo_extproc.local_reply_min_status"),
+        document("UNAVAILABLE", UNREACHABLE, None),
+        add_if_absent("retry-after", RETRY_AFTER),
+        show_site=False,
+    )
+    mapper.status_code = 503
+    return LocalReplyConfig(mappers=[mapper])
+
+
 def _mapper(which: AccessLogFilter, text: str, *more: HeaderValueOption, show_site: bool) -> ResponseMapper:
     return ResponseMapper(
         filter=which,

@@ -1,4 +1,4 @@
-"""Which requests are sent a second time: reads only, once."""
+"""Which requests are sent again: reads only, once at each cluster there is to ask."""
 
 from __future__ import annotations
 
@@ -38,11 +38,13 @@ def fall_back(envoy: Envoy) -> RetryPolicy:
 def only_if_it_fails(envoy: Envoy) -> RetryPolicy:
     """From the primary to the secondary: what the primary says below 500 is the answer.
 
-    No headers within the per-try timeout count as 504.
+    No headers within the per-try timeout count as 504. The last try is the primary's again, in a cluster that is
+    always tried: where the secondary has nothing, one that was left alone may be back (P1). One try per cluster, as
+    above.
     """
     policy = RetryPolicy(
         retry_on="5xx,connect-failure,refused-stream,reset",
-        num_retries=1,
+        num_retries=2,
         per_try_timeout=seconds(envoy.per_try_timeout),
         retry_back_off=_at_once(),
     )

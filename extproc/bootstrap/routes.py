@@ -7,7 +7,8 @@ The rules, in order; the first that matches is taken
    runtime, which `serve` keeps equal to the role, and each with `x-geo-route: local`.
 3. `x-geo-route: secondary`, GET and HEAD: the secondary, then the primary. Nothing else is ever tried twice at
    two sites: a PUT would be (fact 3).
-4. `x-geo-route: primary-then-secondary`, GET and HEAD: the primary, and the secondary only where it fails.
+4. `x-geo-route: primary-then-secondary`, GET and HEAD: the primary, and the secondary only where it fails. Where that
+   has nothing, the primary once more.
 5. `x-geo-route: primary`, PUT of a manifest or DELETE: the primary, for `policy.write_timeout` at most, since
    its mark in the store ends a little later.
 6. `x-geo-route` with anything else: the primary. A read may be sent again where it certainly got no answer.

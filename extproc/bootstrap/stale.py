@@ -107,6 +107,7 @@ def _connection_manager(settings: Settings) -> HttpConnectionManager:
     return HttpConnectionManager(
         stat_prefix=STALE,
         http_filters=[_by_digest(), filters.router()],
+        local_reply_config=local_reply.refused(),
         route_config=RouteConfiguration(
             name=STALE,
             virtual_hosts=[

@@ -4,8 +4,9 @@ Rules
 1. Envoy's admin interface is asked every two seconds, and at once when the role changes. An Envoy that has been
    started again, with the role as it was rendered, is corrected so.
 2. Only what differs is changed, and an Envoy without our key is one of the secondary already.
-3. A role that was changed, or is the primary's, and is not known to be Envoy's is a fault that `/readyz` shows:
-   writes that no processor saw may go to the other site. As a secondary from the start there is nothing to miss.
+3. A role that was changed, is the primary's, or was seen to be another at Envoy, and is not known to be Envoy's is a
+   fault that `/readyz` shows: writes that no processor saw may go to the other site. As a secondary from the start
+   there is else nothing to miss.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Role:
         try:
             found = await self._asked(session)
             if found != wanted:
+                self._due = True
                 await self._tell(session, wanted)
                 log.info("Envoy follows the role", promoted=bool(wanted), before=found)
         except _FAULTS as error:
@@ -99,9 +101,11 @@ class Role:
         async with session.get(f"{self._url}/runtime", allow_redirects=False) as answer:
             answer.raise_for_status()
             document: Any = await answer.json(content_type=None)
-        entry = document.get("entries", {}).get(KEY, {}) if isinstance(document, dict) else {}
-        # "100" as it was set, "100.0" as it was rendered.
-        return round(float(entry.get("final_value") or 0))
+        try:
+            # "100" as it was set, "100.0" as it was rendered.
+            return round(float(document["entries"].get(KEY, {}).get("final_value") or 0))
+        except (AttributeError, KeyError, OverflowError, TypeError) as error:
+            raise ValueError(f"this is not Envoy's runtime: {error!r}") from error
 
     async def _tell(self, session: aiohttp.ClientSession, value: int) -> None:
         url = f"{self._url}/runtime_modify"

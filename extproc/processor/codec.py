@@ -27,6 +27,8 @@ _ATTEMPTS: Final = "upstream.request_attempt_count"
 _HOST_METADATA: Final = "xds.upstream_host_metadata"
 _NAMESPACE: Final = "geo"
 _SITE: Final = "site"
+_PROMOTED: Final = "promoted"
+"""Beside the site: the secondary's registry in the primary's place. What it says proves nothing of either."""
 _MOST_ATTEMPTS: Final = 2**32
 _LONGEST_CACHED: Final = 512
 """Characters: a client chooses its query, and must not fill the cache with 60 KB each."""
@@ -186,7 +188,8 @@ def _status(text: str) -> int:
 
 @lru_cache(maxsize=256)
 def _site(text: bytes) -> str:
-    """`filter_metadata.geo.site` of a core.Metadata in protobuf's text format; "" where there is none.
+    """`filter_metadata.geo.site` of a core.Metadata in protobuf's text format; "" where there is none, or beside
+    `promoted`.
 
     A parser and no pattern, for other values of the metadata may hold any text, a look-alike included.
     Endpoints are few, so nearly every call is answered by the cache.
@@ -196,7 +199,8 @@ def _site(text: bytes) -> str:
         text_format.Parse(text.decode("ascii"), metadata, allow_unknown_field=True)
     except (text_format.ParseError, ValueError, RecursionError):
         return ""
-    return metadata.filter_metadata[_NAMESPACE].fields[_SITE].string_value.decode(errors="replace")
+    fields = metadata.filter_metadata[_NAMESPACE].fields
+    return "" if _PROMOTED in fields else fields[_SITE].string_value.decode(errors="replace")
 
 
 def _mutation(set_headers: Iterable[tuple[str, str]], remove: Sequence[str]) -> wire.HeaderMutation:

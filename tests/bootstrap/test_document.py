@@ -57,6 +57,7 @@ def test_build_gives_the_typed_message(example: Settings) -> None:
         "secondary_first",
         "primary_if_well",
         "stale",
+        "primary_after_all",
         "primary_then_secondary",
         "local",
         "geo_extproc",
@@ -122,11 +123,11 @@ def test_no_route_but_the_reads_is_tried_twice(document: dict[str, Any]) -> None
         "primary-then-secondary",
         "primary-read",
     }
-    assert all(
-        route["route"]["retry_policy"]["num_retries"] == 1
-        for route in _routes(document)
-        if route["name"] in tried_twice
-    )
+    for route in _routes(document):
+        if route["name"] in tried_twice:
+            # One for each cluster after the first.
+            more = 2 if route["name"] == "primary-then-secondary" else 1
+            assert route["route"]["retry_policy"]["num_retries"] == more
 
 
 def test_no_route_has_a_timeout_and_changes_have_an_end(document: dict[str, Any]) -> None:
@@ -137,7 +138,15 @@ def test_no_route_has_a_timeout_and_changes_have_an_end(document: dict[str, Any]
 
 
 def test_retries_are_not_what_runs_out(document: dict[str, Any]) -> None:
-    for name in ("primary", "secondary_first", "primary_if_well", "primary_then_secondary", "stale", "local"):
+    for name in (
+        "primary",
+        "secondary_first",
+        "primary_if_well",
+        "primary_after_all",
+        "primary_then_secondary",
+        "stale",
+        "local",
+    ):
         assert _named(document, name)["circuit_breakers"]["thresholds"][0]["max_retries"] > 4096
 
 

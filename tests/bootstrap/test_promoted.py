@@ -8,8 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from extproc.processor.codec import decode
+from extproc.routing.message import ResponseHead
 from tests.bootstrap.stand_in import answers, resets
-from tests.bootstrap.system import System, system
+from tests.bootstrap.system import System, system, until
 
 DIGEST = f"sha256:{'d' * 64}"
 REQUESTS = [
@@ -55,6 +57,8 @@ async def test_what_envoy_knows_counts_more(tmp_path: Path, steer: str | None) -
     async with system(tmp_path, steer=steer) as edge:
         await edge.ask("PUT", "/v2/a/b/manifests/v1")
         assert edge.primary.lines == ["PUT /v2/a/b/manifests/v1"]
+        if steer is None:
+            await until(lambda: edge.admin.lines == ["PUT /v2/a/b/manifests/v1"])  # its copy is under way
         edge.primary.seen.clear()
         edge.admin.seen.clear()
         await tell(edge, 100)
@@ -62,6 +66,20 @@ async def test_what_envoy_knows_counts_more(tmp_path: Path, steer: str | None) -
         await tell(edge, 0)
         await edge.ask("PUT", "/v2/a/b/manifests/v1")
         assert edge.primary.lines == ["PUT /v2/a/b/manifests/v1"]
+
+
+@pytest.mark.parametrize("steer", ["primary", "secondary", "primary-then-secondary"])
+async def test_a_processor_of_a_secondary_learns_nothing_from_it(tmp_path: Path, steer: str) -> None:
+    """Envoy may think so before or longer than the processor, as after a start with its old configuration: what the
+    registry here says then is no lease, and no proof that what was deleted is there again."""
+    async with system(tmp_path, steer=steer, role="primary") as edge:
+        assert edge.processor is not None
+        edge.processor.observe = True
+        assert (await edge.ask("GET", "/v2/a/b/manifests/v1")).site == "primary"
+        (told,) = edge.processor.responses
+        head = decode(bytes(told))
+        assert isinstance(head, ResponseHead)
+        assert (head.status, head.site) == (200, "")
 
 
 async def test_the_role_as_it_is_rendered(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from extproc.bootstrap.stale import WARNING
+from extproc.processor.codec import decode
+from extproc.routing.message import ResponseHead
 from tests.bootstrap.stand_in import Answer, answers, resets
 from tests.bootstrap.system import NOWHERE, System, system
 
@@ -100,6 +102,24 @@ async def test_a_primary_that_hangs_is_left_alone_and_comes_back(tmp_path: Path,
         await reaches(lambda: answered_by(edge, "primary"))
 
 
+async def test_a_primary_that_refuses_its_health_check_is_not_away(tmp_path: Path, fallback: str) -> None:
+    """Nobody is served by the secondary because the primary limits its health check, or wants another path."""
+    async with stale(tmp_path, fallback) as edge:
+        for status in (403, 404, 429):
+            edge.primary.health = status
+            await reaches(lambda: _is(edge, r"cluster\.primary\.membership_healthy", 0))
+            checked = r"cluster\.primary_if_well\.health_check\.success"
+            before = sum((await edge.envoy.stats(checked)).values())
+
+            async def again() -> bool:
+                return sum((await edge.envoy.stats(checked)).values()) > before + 2  # noqa: B023 - used at once
+
+            await reaches(again)
+            assert await answered_by(edge, "primary"), status
+            edge.primary.health = 401
+            await reaches(lambda: _is(edge, r"cluster\.primary\.membership_healthy", 1))
+
+
 async def test_a_primary_that_fails_though_it_looks_well_is_ejected_and_comes_back(
     tmp_path: Path, fallback: str
 ) -> None:
@@ -121,10 +141,25 @@ async def test_a_primary_that_fails_though_it_looks_well_is_ejected_and_comes_ba
         assert await _is(edge, ejected, 0)
 
 
-@pytest.mark.parametrize("primary", [None, NOWHERE], ids=["fails", "is away"])
-async def test_what_the_secondary_refuses_is_503(tmp_path: Path, fallback: str, primary: str | None) -> None:
+async def test_a_primary_that_was_left_alone_is_asked_where_the_secondary_has_nothing(
+    tmp_path: Path, fallback: str
+) -> None:
+    """It may be back before Envoy has seen it (P1); and what it says then is the answer."""
+    async with stale(tmp_path, fallback) as edge:
+        edge.secondary.answer = answers(404)
+        edge.primary.health = 503
+        await reaches(lambda: _is(edge, r"cluster\.primary_if_well\.membership_healthy", 0))
+        for status in (200, 404, 429):
+            edge.primary.answer = answers(status, text="the primary's words")
+            answered = await edge.ask("GET", TAG)
+            assert (answered.status, answered.site, answered.text) == (status, "primary", "the primary's words")
+            assert "warning" not in answered.headers
+        assert edge.primary.lines == [f"GET {TAG}"] * 3
+
+
+@pytest.mark.parametrize("primary", [NOWHERE, "http://registry.invalid"], ids=["refuses", "has no address"])
+async def test_what_the_secondary_refuses_is_503(tmp_path: Path, fallback: str, primary: str) -> None:
     async with stale(tmp_path, fallback, primary_url=primary) as edge:
-        edge.primary.answer = answers(500)
         for status in (401, 403, 404, 429, 500):
             edge.secondary.answer = answers(status, text="refused", headers={"www-authenticate": "Bearer"})
             for method in ("GET", "HEAD"):
@@ -135,6 +170,34 @@ async def test_what_the_secondary_refuses_is_503(tmp_path: Path, fallback: str, 
                     name.lower() for name in answered.headers
                 }
                 assert method == "HEAD" or '"code": "UNAVAILABLE"' in answered.text
+
+
+async def test_a_refusal_too_long_to_be_replaced_is_503(tmp_path: Path, fallback: str) -> None:
+    async with stale(tmp_path, fallback, primary_url=NOWHERE) as edge:
+        edge.secondary.answer = answers(404, text="x" * 1_000_000)
+        answered = await edge.ask("GET", TAG)
+        assert (answered.status, answered.headers["retry-after"]) == (503, "5")
+        assert '"code": "UNAVAILABLE"' in answered.text
+        assert "warning" not in answered.headers
+
+
+@pytest.mark.parametrize("late", ["primary", "secondary"])
+async def test_who_answers_is_named_and_warned_of_though_the_other_is_still_asked(
+    tmp_path: Path, fallback: str, late: str
+) -> None:
+    """So nothing is learned from the one as if it were the other's."""
+    first = "secondary" if late == "primary" else "primary"
+    async with stale(tmp_path, fallback, per_try_timeout=0.2) as edge:
+        assert edge.processor is not None
+        edge.processor.observe = True
+        edge.primary.answer = answers(200, after=0.8 if first == "primary" else 20, text="primary")
+        edge.secondary.answer = answers(200, after=20 if first == "primary" else 0, text="secondary")
+        answered = await edge.ask("GET", TAG)
+        (told,) = edge.processor.responses
+        head = decode(bytes(told))
+        assert isinstance(head, ResponseHead)
+        assert (answered.text, answered.site, head.site) == (first, first, first)
+        assert ("warning" in answered.headers) == (first == "secondary")
 
 
 async def test_a_slow_primary_is_waited_for_where_the_secondary_has_nothing(tmp_path: Path, fallback: str) -> None:

@@ -23,6 +23,8 @@ class Admin:
     value: str | None = "0.0"
     status: int = 200
     text: str | None = None
+    deaf: bool = False
+    """Shows its runtime and takes no change."""
     told: list[str] = field(default_factory=list)
     asked: int = 0
     on_asked: Callable[[], None] = lambda: None
@@ -36,6 +38,8 @@ class Admin:
             entries = {} if self.value is None else {"geo.promoted": {"final_value": self.value}}
             return web.json_response({"entries": entries}) if self.text is None else web.Response(text=self.text)
         assert (request.method, request.path) == ("POST", "/runtime_modify")
+        if self.deaf:
+            return web.Response(status=403)
         self.value = request.query["geo.promoted"]
         self.told.append(self.value)
         return web.Response(text="OK")
@@ -122,6 +126,9 @@ async def test_an_envoy_without_our_key_is_a_secondarys(soon: None) -> None:
         pytest.param(Admin(status=503), "503", id="refuses"),
         pytest.param(Admin(text="<html>"), "Expecting value", id="is something else"),
         pytest.param(Admin(value="much"), "much", id="makes no sense"),
+        pytest.param(Admin(value="1e999"), "infinity", id="has no bound"),
+        pytest.param(Admin(text="[]"), "not Envoy's runtime", id="is a list"),
+        pytest.param(Admin(text='{"entries": []}'), "not Envoy's runtime", id="has a list"),
     ],
 )
 async def test_an_envoy_that_cannot_be_told_is_shown_and_logged_once(soon: None, admin: Admin, cause: str) -> None:
@@ -133,6 +140,15 @@ async def test_an_envoy_that_cannot_be_told_is_shown_and_logged_once(soon: None,
                 admin.status, admin.text, admin.value = 200, None, "0"
                 await until(lambda: role.word == "ok")
         assert [line["log_level"] for line in logs] == ["error", "info"]
+
+
+async def test_a_secondary_whose_envoy_is_seen_to_think_otherwise_and_cannot_be_told(soon: None) -> None:
+    admin = Admin("100.0", deaf=True)
+    async with serving(admin) as endpoint, kept(Role(endpoint, promoted=False)) as role:
+        await until(lambda: "403" in role.word)
+        admin.deaf = False
+        await until(lambda: role.word == "ok")
+    assert admin.told == ["0"]
 
 
 async def test_nobody_there(soon: None) -> None:

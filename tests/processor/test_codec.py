@@ -317,6 +317,11 @@ class TestAttributes:
                 'filter_metadata { key: "other" value { fields { key: "site" value { string_value: "primary" } } } }',
                 id="another namespace",
             ),
+            pytest.param(
+                'filter_metadata { key: "geo" value { fields { key: "promoted" value { string_value: "yes" } }'
+                ' fields { key: "site" value { string_value: "primary" } } } }',
+                id="the secondary's registry in the primary's place",
+            ),
         ],
     )
     def test_metadata_without_a_site(self, text: str) -> None:
