@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from typing import Protocol
 
 
@@ -10,6 +12,15 @@ class _Writable(Protocol):
     def write(self, text: str, /) -> object: ...
 
     def flush(self) -> None: ...
+
+
+def standard_error() -> _Writable:
+    """Unbuffered: a line that a full disk did not take must not be left over for the interpreter's end, which would
+    then be a failure (exit code 120)."""
+    if sys.stderr is not sys.__stderr__ or sys.stderr is None:
+        return sys.stderr  # somebody else's
+    raw = io.FileIO(sys.stderr.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
 class LogLines:

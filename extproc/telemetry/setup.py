@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Tracer
 
 from extproc.telemetry import names
-from extproc.telemetry.log_lines import LogLines
+from extproc.telemetry.log_lines import LogLines, standard_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,6 @@ def configure_log(level: str, form: Literal["json", "text"]) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(LogLines(sys.stderr)),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(LogLines(standard_error())),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )

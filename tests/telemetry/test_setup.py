@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -93,9 +94,16 @@ def test_a_log_that_cannot_be_written_ends_nothing() -> None:
         "import structlog; from extproc.telemetry.setup import configure_log; configure_log('info', 'json');"
         "[structlog.get_logger().info('event', text='x' * 5000) for _ in range(5)]; print('went on')"
     )
+    # Buffered, as Python's standard error is where nobody says otherwise.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - no file to speak of
         done = subprocess.run(
-            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=full, text=True, check=False
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+            env=environment,
         )
     assert (done.stdout, done.returncode) == ("went on\n", 0)
 
