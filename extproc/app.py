@@ -190,7 +190,7 @@ async def _obey(worker: Worker, orders: AsyncIterator[Orders]) -> None:
 
 def mode_of(settings: Settings) -> str:
     """For `/readyz`: what becomes of decisions."""
-    return "promoted" if settings.sites.role == "primary" else settings.rollout.mode
+    return "promoted" if settings.sites.promoted else settings.rollout.mode
 
 
 async def drain(server: GrpcioServer, settings: Settings) -> None:

@@ -71,7 +71,7 @@ class Installation:
     @property
     def promoted(self) -> bool:
         """This site is the primary, and the other is nobody's to ask."""
-        return self.settings.sites.role == "primary"
+        return self.settings.sites.promoted
 
     def away(self, subject: str, error: Unreachable, remedy: str) -> Finding:
         """`subject` does not answer: a fault, but for the former primary, which may be why this site is it now."""
