@@ -151,7 +151,8 @@ class Supervisor:
             await self._parts.backlog.void_leases()
             pause = _FIRST_PAUSE if loop.time() - started > _YOUNG else min(pause * 2, _LONGEST_PAUSE)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
 
     async def _run_once(self, number: int) -> int:
         process = await asyncio.create_subprocess_exec(
@@ -181,7 +182,8 @@ class Supervisor:
         await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         try:
-            return await asyncio.wait_for(ended, None if ended.done() else 2 * self._settings.server.drain + 5)
+            async with asyncio.timeout(None if ended.done() else 2 * self._settings.server.drain + 5):
+                return await ended
         except TimeoutError:
             process.kill()
             return await process.wait()

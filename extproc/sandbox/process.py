@@ -157,6 +157,7 @@ class Process:
 
     async def _ready(self) -> bool:
         try:
-            return await asyncio.wait_for(self._probe(), timeout=2.0)
+            async with asyncio.timeout(2.0):
+                return await self._probe()
         except (OSError, TimeoutError):
             return False

@@ -107,6 +107,26 @@ async def test_a_program_that_never_gets_ready_is_reported(workspace: Workspace)
     await process.stop()
 
 
+async def test_a_start_can_be_cancelled_in_the_moment_in_which_it_gets_ready(workspace: Workspace) -> None:
+    """`asyncio.wait_for` of Python 3.11 forgets such a cancellation, and the sandbox would run on after SIGTERM."""
+    asked, answer = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def probe() -> bool:
+        asked.set()
+        return await answer
+
+    process = Process(
+        "sleep", ["sleep", "600"], log=workspace.log("sleep"), environment=workspace.environment, probe=probe
+    )
+    starting = asyncio.create_task(process.start())
+    await asked.wait()
+    answer.set_result(True)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await process.stop()
+
+
 async def _never() -> bool:
     raise ConnectionRefusedError
 
