@@ -109,7 +109,8 @@ async def test_a_program_that_never_gets_ready_is_reported(workspace: Workspace)
 
 async def test_a_start_can_be_cancelled_in_the_moment_in_which_it_gets_ready(workspace: Workspace) -> None:
     """`asyncio.wait_for` of Python 3.11 forgets such a cancellation, and the sandbox would run on after SIGTERM."""
-    asked, answer = asyncio.Event(), asyncio.get_running_loop().create_future()
+    asked = asyncio.Event()
+    answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     async def probe() -> bool:
         asked.set()
