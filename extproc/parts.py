@@ -164,7 +164,7 @@ class Parts:
 async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     """Build, and close in reverse. Every lease from before this moment is void, as soon as the store takes it."""
     configure_log(settings.telemetry.log_level, settings.telemetry.log_format)
-    telemetry = build_telemetry(settings.telemetry.exporter, settings.telemetry.trace_ratio)
+    telemetry = build_telemetry(settings.telemetry)
     changes = telemetry.meter.create_counter(names.STORE_CHANGES, unit="{change}")
     store = build_store(settings)
     shown = settings.store.public_url

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import logging
-import sys
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from importlib.metadata import version
+from typing import Final, Literal
+from uuid import uuid4
 
 import structlog
 from opentelemetry.metrics import Meter
+from opentelemetry.sdk import environment_variables as variables
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Tracer
 
+from extproc import settings as configuration
 from extproc.telemetry import names
+from extproc.telemetry.exporting import metric_exporters, sampler, span_exporters
 from extproc.telemetry.log_lines import LogLines, standard_error
+from extproc.telemetry.standard_log import StandardLog
+
+_CLOSE_WITHIN: Final = 1.0
+"""Seconds in which the collector may take the last spans, and as many for the last metrics: with the store's last
+tries (parts.py) less than a supervisor waits for its workers."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +51,57 @@ class Telemetry:
         return self.meters.get_meter(names.SERVICE)
 
     def close(self) -> None:
-        """Flush and stop the exporters."""
-        self.tracers.shutdown()
-        self.meters.shutdown()
+        """Flush and stop the exporters, in a bounded time: what a collector does not take by then is lost.
+
+        The SDK's own bound for spans is 30 s and cannot be chosen.
+        """
+        # Spans first: what becomes of them is counted.
+        for close in (self.tracers.shutdown, self.meters.shutdown):
+            thread = threading.Thread(target=close, daemon=True)
+            thread.start()
+            thread.join(_CLOSE_WITHIN)
+            if thread.is_alive():
+                log.warning("the collector did not take the last spans or metrics; leaving them")
 
 
-def build_telemetry(exporter: Literal["none", "console"], trace_ratio: float) -> Telemetry:
-    """`trace_ratio` decides where the caller's trace context does not; `console` writes to standard error."""
-    resource = Resource.create({"service.name": names.SERVICE})
-    # Head sampling as Envoy decided it: a trace is whole or absent.
-    tracers = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(trace_ratio)))
-    readers: list[MetricReader] = []
-    if exporter == "console":
-        tracers.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(out=sys.stderr)))
-        readers.append(PeriodicExportingMetricReader(ConsoleMetricExporter(out=sys.stderr)))
-    return Telemetry(tracers, MeterProvider(readers, resource=resource))
+def build_telemetry(telemetry: configuration.Telemetry) -> Telemetry:
+    """Raises SettingsError for a standard variable of OpenTelemetry that cannot be used."""
+    resource = _resource()
+    readers = [PeriodicExportingMetricReader(exporter) for exporter in metric_exporters(telemetry)]
+    meters = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
+    tracers = TracerProvider(resource=resource, sampler=sampler(telemetry), shutdown_on_exit=False)
+    with _counting_losses():
+        for exporter in span_exporters(telemetry, meters):
+            tracers.add_span_processor(BatchSpanProcessor(exporter, meter_provider=meters))
+    return Telemetry(tracers, meters)
+
+
+@contextmanager
+def _counting_losses() -> Iterator[None]:
+    """What is built meanwhile counts spans that found the queue full or could not be sent: `otel.sdk.processor.…` and
+    `otel.sdk.exporter.…` of the semantic conventions. Only a variable asks the SDK for it; not for all it builds."""
+    name = variables.OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "true"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+def _resource() -> Resource:
+    """OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come first. Each process is an instance of its own."""
+    ours = {
+        "service.name": names.SERVICE,
+        "service.version": version("geo-extproc"),
+        "service.instance.id": str(uuid4()),
+    }
+    given = Resource.create()
+    # Without a name the SDK makes up "unknown_service".
+    named = {key for key, value in given.attributes.items() if not str(value).startswith("unknown_service")}
+    return given.merge(Resource({key: value for key, value in ours.items() if key not in named}))
 
 
 def configure_log(level: str, form: Literal["json", "text"]) -> None:
@@ -71,3 +121,6 @@ def configure_log(level: str, form: Literal["json", "text"]) -> None:
         logger_factory=structlog.WriteLoggerFactory(LogLines(standard_error())),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
+    logger = logging.getLogger()
+    if not any(isinstance(handler, StandardLog) for handler in logger.handlers):
+        logger.addHandler(StandardLog())

@@ -45,6 +45,8 @@ class FaultRelay:
     def __init__(self) -> None:
         self.port = free_port()
         self.target: Callable[[], int] | None = None
+        self.troubled = 0
+        """How often somebody met one of the ways of failing."""
         self._mode: Mode = "passing"
         self._delay = 0.0
         self._new_responder: Callable[[], Responder] | None = None
@@ -86,6 +88,7 @@ class FaultRelay:
         self._open.add(connection)
         try:
             if self._mode == "resetting":
+                self.troubled += 1
                 return
             await self._relay(connection, reader, writer)
         except (OSError, asyncio.CancelledError):
@@ -102,6 +105,7 @@ class FaultRelay:
         server: asyncio.StreamWriter | None = None
         try:
             while data := await reader.read(_CHUNK):
+                self.troubled += self._mode != "passing"
                 await self._flowing.wait()
                 if self._mode == "answering" and self._new_responder is not None:
                     if connection.answered is None:

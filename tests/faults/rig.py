@@ -1,4 +1,5 @@
-"""The system under load, with a relay before Redis, the primary and the secondary, and one for notifications."""
+"""The system under load, with a relay before Redis, the primary, the secondary and the collector, and one for
+notifications."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import aiohttp
 import redis.asyncio
@@ -23,10 +25,13 @@ from tests.faults.ledger import Ledger
 from tests.faults.load import Client, Sites, open_clients
 from tests.faults.relay import FaultRelay
 from tests.support.notified import NotificationRelay
+from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.registry_storage import RegistryStorage
 
 MAX_STALENESS: Final = 5.0
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
+_IMPATIENT: Final = {"OTEL_EXPORTER_OTLP_TIMEOUT": "1", "OTEL_BSP_SCHEDULE_DELAY": "200"}
+"""Seconds that an answer of the collector is waited for, and milliseconds between two batches of spans."""
 WITHIN: Final = 60.0
 """Seconds until whatever is waited for must have come."""
 
@@ -40,6 +45,8 @@ class Rig:
     primary: FaultRelay
     secondary: FaultRelay
     notifications: NotificationRelay
+    collector: FaultRelay
+    receiver: OtlpReceiver
     sites: Sites
     clients: Sequence[Client]
     http: aiohttp.ClientSession
@@ -148,8 +155,11 @@ def signal_all(pids: Sequence[int], number: int) -> None:
 async def open_rig(**settings: Any) -> AsyncIterator[Rig]:
     """`settings`: the processor's, by section, beside those that make faults short."""
     async with AsyncExitStack() as stack:
-        relays = [await stack.enter_async_context(FaultRelay()) for _ in range(3)]
-        store, primary, secondary = relays
+        relays = [await stack.enter_async_context(FaultRelay()) for _ in range(4)]
+        store, primary, secondary, collector = relays
+        receiver = await stack.enter_async_context(OtlpReceiver())
+        collector.target = lambda: receiver.grpc_port
+        stack.enter_context(mock.patch.dict(os.environ, _IMPATIENT))
         notifications = await stack.enter_async_context(NotificationRelay())
         sandbox = Sandbox(
             # In memory where there is such a place: registries write many small files.
@@ -165,6 +175,11 @@ async def open_rig(**settings: Any) -> AsyncIterator[Rig]:
                 "sites": {
                     "primary": {"url": f"http://{HOST}:{primary.port}"},
                     "secondary": {"url": f"http://{HOST}:{secondary.port}"},
+                },
+                "telemetry": {
+                    "exporter": "otlp",
+                    "otlp_endpoint": f"http://{HOST}:{collector.port}",
+                    "trace_ratio": 1.0,
                 },
                 "envoy": {"health_interval": 1, "per_try_timeout": 0.5, "message_timeout": 0.4},
                 **settings,
@@ -184,6 +199,8 @@ async def open_rig(**settings: Any) -> AsyncIterator[Rig]:
             primary,
             secondary,
             notifications,
+            collector,
+            receiver,
             sites,
             await stack.enter_async_context(open_clients(sandbox, sites)),
             await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))),

@@ -11,12 +11,13 @@ import pytest
 import structlog
 from opentelemetry import metrics, trace
 
+from extproc.settings import Telemetry
 from extproc.telemetry.log_lines import LogLines
 from extproc.telemetry.setup import build_telemetry, configure_log
 
 
 def test_none_exports_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry = build_telemetry("none", 1.0)
+    telemetry = build_telemetry(Telemetry(exporter="none", trace_ratio=1.0))
     telemetry.meter.create_counter("c").add(1)
     telemetry.tracer.start_span("s").end()
     telemetry.close()
@@ -24,7 +25,7 @@ def test_none_exports_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_console_writes_to_standard_error_at_the_latest_when_closed(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry = build_telemetry("console", 1.0)
+    telemetry = build_telemetry(Telemetry(exporter="console", trace_ratio=1.0))
     telemetry.meter.create_counter("the-counter").add(1)
     telemetry.tracer.start_span("the-span").end()
     telemetry.close()
@@ -37,14 +38,14 @@ def test_console_writes_to_standard_error_at_the_latest_when_closed(capsys: pyte
 
 @pytest.mark.parametrize(("ratio", "sampled"), [(1.0, True), (0.0, False)])
 def test_trace_ratio(ratio: float, sampled: bool) -> None:
-    telemetry = build_telemetry("none", ratio)
+    telemetry = build_telemetry(Telemetry(exporter="none", trace_ratio=ratio))
     assert telemetry.tracer.start_span("s").get_span_context().trace_flags.sampled is sampled
     telemetry.close()
 
 
 def test_no_global_is_set() -> None:
     before = trace.get_tracer_provider(), metrics.get_meter_provider()
-    build_telemetry("none", 1.0).close()
+    build_telemetry(Telemetry(exporter="none", trace_ratio=1.0)).close()
     assert (trace.get_tracer_provider(), metrics.get_meter_provider()) == before
 
 

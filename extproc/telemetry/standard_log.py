@@ -1,0 +1,36 @@
+"""What libraries tell by the standard library's logging becomes lines of our log.
+
+Python would write it to standard error as it is, and an exporter whose collector is away says so with every batch.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import structlog
+
+from extproc.telemetry.seldom import Seldom
+
+log = structlog.get_logger()
+
+
+class StandardLog(logging.Handler):
+    """Warnings and worse, one line for each place in the code in a while."""
+
+    def __init__(self, every: float = 60.0) -> None:
+        """`every` in seconds."""
+        super().__init__(logging.WARNING)
+        self._seldom = Seldom(every)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        left_out = self._seldom.left_out((record.name, record.lineno))
+        if left_out is None:
+            return
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):  # its arguments do not fit
+            text = str(record.msg)
+        error = record.exc_info[1] if record.exc_info else None
+        fault = {} if error is None else {"error": f"{type(error).__name__}: {error}"}
+        write = log.error if record.levelno >= logging.ERROR else log.warning
+        write(text, library=record.name, left_out=left_out, **fault)
