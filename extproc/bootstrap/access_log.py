@@ -8,7 +8,7 @@ from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessL
 from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import StdoutAccessLog
 from envoy_data_plane.google.protobuf import Any, Struct
 
-from extproc.bootstrap.names import GEO_METADATA, GEO_REASON, GEO_ROUTE
+from extproc.bootstrap.names import GEO_METADATA, GEO_REASON, GEO_ROUTE, GEO_SITE
 from extproc.settings import Envoy
 
 FIELDS = {
@@ -19,7 +19,7 @@ FIELDS = {
     "path": "%PATH(NQ)%",
     "protocol": "%PROTOCOL%",
     "status": "%RESPONSE_CODE%",
-    "site": f"%UPSTREAM_METADATA({GEO_METADATA}:site)%",
+    "site": f"%RESP({GEO_SITE})%",
     "route": f"%REQ({GEO_ROUTE})%",
     "reason": f"%REQ({GEO_REASON})%",
     # What the client was told: also where the processor answered by itself.
@@ -37,11 +37,15 @@ FIELDS = {
     "request_id": "%REQ(X-REQUEST-ID)%",
 }
 
+_UNTOLD = {"site": f"%UPSTREAM_METADATA({GEO_METADATA}:site)%"}
+"""Where no client is told which site answered, the header is gone: the one asked last, whether or not it answered."""
+
 
 def access_logs(envoy: Envoy) -> list[AccessLog]:
     if not envoy.access_log:
         return []
-    lines = SubstitutionFormatString(json_format=Struct.from_dict(FIELDS))
+    fields = FIELDS if envoy.response_headers else FIELDS | _UNTOLD
+    lines = SubstitutionFormatString(json_format=Struct.from_dict(fields))
     if envoy.access_log == "/dev/stdout":
         # Opening that path fails where stdout is a socket, as under systemd; this writes to the descriptor.
         return [

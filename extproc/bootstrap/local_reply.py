@@ -38,8 +38,10 @@ def unavailable(*, show_site: bool) -> LocalReplyConfig:
     """Every answer of 500 and more that Envoy makes up: no site could be reached, or none in time.
 
     The processor's 401 and 400 pass unchanged. Its 503 for a deletion that it cannot record keeps its words, and so
-    does our own for a deletion that it did not see: no site was even asked.
+    does our own for a deletion that it did not see: no site was even asked. A refusal that is too long to be replaced
+    (`unserved`), which Envoy makes a 500, is 503 as any other.
     """
+    unavailable_text = document("UNAVAILABLE", UNREACHABLE, "%RESPONSE_FLAGS%")
     return LocalReplyConfig(
         mappers=[
             _mapper(
@@ -57,8 +59,15 @@ def unavailable(*, show_site: bool) -> LocalReplyConfig:
                 show_site=show_site,
             ),
             _mapper(
+                _status(ComparisonFilterOp.EQ, 500, "geo_extproc.unreplaced_status"),
+                unavailable_text,
+                add_if_absent("retry-after", RETRY_AFTER),
+                show_site=show_site,
+                status=503,
+            ),
+            _mapper(
                 _status(ComparisonFilterOp.GE, 500, "geo_extproc.local_reply_min_status"),
-                document("UNAVAILABLE", UNREACHABLE, "%RESPONSE_FLAGS%"),
+                unavailable_text,
                 add_if_absent("retry-after", RETRY_AFTER),
                 show_site=show_site,
             ),
@@ -73,14 +82,17 @@ def refused() -> LocalReplyConfig:
         document("UNAVAILABLE", UNREACHABLE, None),
         add_if_absent("retry-after", RETRY_AFTER),
         show_site=False,
+        status=503,
     )
-    mapper.status_code = 503
     return LocalReplyConfig(mappers=[mapper])
 
 
-def _mapper(which: AccessLogFilter, text: str, *more: HeaderValueOption, show_site: bool) -> ResponseMapper:
+def _mapper(
+    which: AccessLogFilter, text: str, *more: HeaderValueOption, show_site: bool, status: int | None = None
+) -> ResponseMapper:
     return ResponseMapper(
         filter=which,
+        status_code=status,
         body_format_override=SubstitutionFormatString(
             text_format_source=DataSource(inline_string=text), content_type="application/json"
         ),

@@ -35,6 +35,11 @@ def matches(name: str, regex: str) -> HeaderMatcher:
     return HeaderMatcher(name=name, string_match=StringMatcher(safe_regex=RegexMatcher(regex=regex)))
 
 
+def has_length() -> HeaderMatcher:
+    """A body is announced that is not empty."""
+    return matches("content-length", "0*[1-9][0-9]*")
+
+
 def present(name: str) -> HeaderMatcher:
     return HeaderMatcher(name=name, present_match=True)
 

@@ -6,7 +6,8 @@ The rules, in order; the first that matches is taken
 2. Where this site is the primary (`sites.role`), everything goes to the registry here: all requests by Envoy's
    runtime, which `serve` keeps equal to the role, and each with `x-geo-route: local`.
 3. `x-geo-route: secondary`, GET and HEAD: the secondary, then the primary. Nothing else is ever tried twice at
-   two sites: a PUT would be (fact 3).
+   two sites: a PUT would be (fact 3). One that announces a body, as no client's does, goes to the primary at once: a
+   body that is too large for Envoy to keep would be the end of the fallback (fact 24).
 4. `x-geo-route: primary-then-secondary`, GET and HEAD: the primary, and the secondary only where it fails. Where that
    has nothing, the primary once more.
 5. `x-geo-route: primary`, PUT of a manifest or DELETE: the primary, for `policy.write_timeout` at most, since
@@ -74,6 +75,7 @@ def route_configuration(settings: Settings) -> RouteConfiguration:
                     *_issuer(settings),
                     *_promoted(settings),
                     *_local(settings),
+                    _read_with_a_body(settings),
                     _secondary_first(settings),
                     _primary_then_secondary(settings),
                     _seen_change(settings),
@@ -153,6 +155,12 @@ def _to_local(settings: Settings, name: str, matches: RouteMatch, retry_policy: 
         route=action,
         request_headers_to_add=_forwarded_host(settings, settings.sites.secondary),
     )
+
+
+def _read_with_a_body(settings: Settings) -> Route:
+    """By its length: of one in chunks nothing is left in the head that is matched, and HTTP/2 need not tell of it."""
+    announced = [match.is_value(GEO_ROUTE, SECONDARY), match.method("GET", "HEAD"), match.has_length()]
+    return _primary_route(settings, "read-with-a-body", RouteMatch(prefix="/", headers=announced))
 
 
 def _secondary_first(settings: Settings) -> Route:

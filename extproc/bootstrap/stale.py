@@ -72,6 +72,7 @@ function envoy_on_response(handle)
   headers:remove("www-authenticate")
   headers:remove("docker-content-digest")
   -- Last, for the headers cannot be changed once the body was waited for.
+  -- None is made up: to a HEAD it would be sent.
   local body = handle:body()
   if body then
     body:setBytes(%(body)s)

@@ -82,7 +82,10 @@ async def test_no_fallback_leaks_under_load(tmp_path: Path, fallback: str) -> No
     """2,000 reads of what only the primary has, on 64 connections: with Envoy's 3 retries at once, 404s leak."""
     targets = iter(range(2_000))
     wrong: list[Any] = []
-    async with system(tmp_path, steer="secondary", fallback=fallback, message_timeout=20.0) as edge:
+    # A health check that came late would send reads past the secondary.
+    async with system(
+        tmp_path, steer="secondary", fallback=fallback, message_timeout=20.0, health_interval=20.0
+    ) as edge:
         edge.secondary.answer = answers(404)
 
         async def client() -> None:

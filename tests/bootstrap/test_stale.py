@@ -165,7 +165,7 @@ async def test_what_the_secondary_refuses_is_503(tmp_path: Path, fallback: str, 
             for method in ("GET", "HEAD"):
                 answered = await edge.ask(method, TAG)
                 assert answered.status == 503
-                assert answered.headers["retry-after"] == "5"
+                assert (answered.headers["retry-after"], answered.site) == ("5", "none")
                 assert not {"warning", "www-authenticate", "docker-content-digest"} & {
                     name.lower() for name in answered.headers
                 }
@@ -206,6 +206,25 @@ async def test_a_slow_primary_is_waited_for_where_the_secondary_has_nothing(tmp_
         edge.secondary.answer = answers(404)
         answered = await edge.ask("GET", TAG)
         assert (answered.status, answered.text, answered.site) == (200, "late but right", "primary")
+
+
+@pytest.mark.parametrize("well", [True, False], ids=["looks well", "looks dead"])
+async def test_a_primary_that_hangs_is_waited_for_once_however_often_it_is_asked(
+    tmp_path: Path, fallback: str, well: bool
+) -> None:
+    idle = 2.0
+    async with stale(tmp_path, fallback, per_try_timeout=0.2, idle_timeout=idle) as edge:
+        edge.secondary.answer = answers(404)
+        edge.primary.answer = answers(200, after=60)
+        if not well:
+            edge.primary.health = 503
+            await reaches(lambda: _is(edge, r"cluster\.primary_if_well\.membership_healthy", 0))
+        began = asyncio.get_running_loop().time()
+        answered = await edge.ask("GET", TAG)
+        assert asyncio.get_running_loop().time() - began < 2 * idle
+        assert (answered.status, answered.site) == (504, "none")
+        assert '"code": "UNAVAILABLE"' in answered.text
+        assert len(edge.primary.seen) == (2 if well else 1)
 
 
 async def test_the_secondary_is_not_asked_by_anything_but_a_digest(tmp_path: Path, fallback: str) -> None:

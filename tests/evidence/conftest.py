@@ -5,8 +5,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.evidence.subject import NewSubject, Subject, in_memory, in_redis
-from tests.support.redis_kinds import KINDS, running
+from extproc.evidence.breaker import Breaker
+from extproc.evidence.guarded import GuardedStore
+from extproc.evidence.redis import RedisStore
+from tests.evidence.subject import BUDGET, NewSubject, Subject, in_memory, in_redis
+from tests.support.redis_kinds import KINDS, redis_store, running
+from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture(params=["memory", *KINDS])
@@ -26,3 +30,16 @@ async def new(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[NewS
 @pytest.fixture
 def subject(new: NewSubject) -> Subject:
     return new()
+
+
+@pytest.fixture
+async def raw(own_redis: RedisServer) -> AsyncIterator[RedisStore]:
+    """One Redis, to be harmed."""
+    store = redis_store(own_redis)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def store(raw: RedisStore) -> GuardedStore:
+    return GuardedStore(raw, budget=BUDGET, breaker=Breaker(failures=10_000, pause=0.001))

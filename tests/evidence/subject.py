@@ -21,6 +21,8 @@ D3 = Digest("sha512:" + "3" * 128)
 MEDIA = "application/vnd.oci.image.index.v1+json"
 SHORT = 0.03
 """Seconds that a test lets pass; every other period of a test is far longer."""
+BUDGET = 0.25
+"""Seconds; generous, for a busy machine must not fail a test. What matters is that it is not seconds."""
 _CLOCK = Name("a/clock")
 """Asked for what time it is."""
 
@@ -57,6 +59,10 @@ class Subject:
     async def lease(self, tag: Tag = TAG, digest: Digest = D1, name: Name = NAME) -> None:
         assert await self.learn(Observation(digest, tag=tag, media_type=MEDIA, primary_has=True), name=name)
 
+    async def served(self, digest: Digest, by: DigestState, *, primary: bool = False) -> None:
+        """A digest read, and what the secondary (and the primary) did with it."""
+        assert await self.learn(Observation(digest, secondary=by, primary_has=primary))
+
     async def record(self, name: Name = NAME) -> Record:
         return await self.store.inspect(name)
 
@@ -90,3 +96,9 @@ def in_redis(where: Where, *, prefix: str, absent_ttl: float = 60.0, name_ttl: f
 
 async def _time(store: RedisStore) -> int:
     return (await store.decide(_CLOCK, TAG)).snapshot.at
+
+
+async def learn_lease(store: Store) -> None:
+    """A tag read that the primary answered, of `TAG`."""
+    snapshot = (await store.decide(NAME, TAG)).snapshot
+    assert await store.learn(NAME, snapshot, Observation(D1, tag=TAG, media_type=MEDIA, primary_has=True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,28 +14,12 @@ from extproc.evidence.breaker import Breaker
 from extproc.evidence.connections import Connections
 from extproc.evidence.guarded import GuardedStore
 from extproc.evidence.model import DigestState, Invalidation, Observation
-from extproc.evidence.reach import Command, Reach
 from extproc.evidence.redis import RedisStore, connect
 from extproc.evidence.store import StoreUnavailable
-from extproc.oci.reference import Digest, Name
-from tests.evidence.subject import D1, D2, MEDIA, NAME, TAG
+from extproc.oci.reference import Name
+from tests.evidence.subject import BUDGET, D1, MEDIA, NAME, TAG, learn_lease
 from tests.support.redis_kinds import redis_store
 from tests.support.redis_server import PERSISTENT, RedisServer
-
-BUDGET = 0.25
-"""Seconds; generous, for a busy machine must not fail a test. What matters is that it is not seconds."""
-
-
-@pytest.fixture
-async def raw(own_redis: RedisServer) -> AsyncIterator[RedisStore]:
-    store = redis_store(own_redis)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-def store(raw: RedisStore) -> GuardedStore:
-    return GuardedStore(raw, budget=BUDGET, breaker=Breaker(failures=10_000, pause=0.001))
 
 
 async def _refused(store: GuardedStore) -> str:
@@ -63,22 +46,17 @@ async def _answers_again(store: GuardedStore) -> None:
     raise AssertionError("the store did not come back")
 
 
-async def _lease(store: GuardedStore) -> None:
-    snapshot = (await store.decide(NAME, TAG)).snapshot
-    assert await store.learn(NAME, snapshot, Observation(D1, tag=TAG, media_type=MEDIA, primary_has=True))
-
-
 # Faults
 
 
 async def test_killed_then_restarted_empty(own_redis: RedisServer, store: GuardedStore) -> None:
-    await _lease(store)
+    await learn_lease(store)
     own_redis.kill()
     assert own_redis.url in await _refused(store)
     own_redis.start()
     evidence = await store.decide(NAME, TAG)
     assert evidence.lease is None
-    await _lease(store)
+    await learn_lease(store)
 
 
 async def test_restarted_with_its_data(tmp_path: Path) -> None:
@@ -102,7 +80,7 @@ async def _lease_kept(store: GuardedStore) -> None:
 
 
 async def test_stopped_then_continued(own_redis: RedisServer, store: GuardedStore) -> None:
-    await _lease(store)
+    await learn_lease(store)
     own_redis.pause()
     assert "no answer within" in await _refused(store)
     own_redis.resume()
@@ -117,7 +95,7 @@ async def test_stopped_before_the_first_connection(own_redis: RedisServer, store
 
 
 async def test_emptied(own_redis: RedisServer, store: GuardedStore) -> None:
-    await _lease(store)
+    await learn_lease(store)
     before = (await store.decide(NAME, TAG)).snapshot
     own_redis.command("FLUSHALL")
     seen = Observation(D1, tag=TAG, media_type=MEDIA, secondary=DigestState.PRESENT)
@@ -129,23 +107,23 @@ async def test_emptied(own_redis: RedisServer, store: GuardedStore) -> None:
 
 
 async def test_the_site_key_lost_alone_voids_all_leases(own_redis: RedisServer, store: GuardedStore) -> None:
-    await _lease(store)
+    await learn_lease(store)
     own_redis.command("DEL", "geo:site")
     assert (await store.decide(NAME, TAG)).lease is None
-    await _lease(store)
+    await learn_lease(store)
     assert (await store.decide(NAME, TAG)).lease is not None
 
 
 async def test_a_foreign_site_key_matches_nothing(own_redis: RedisServer, store: GuardedStore) -> None:
     own_redis.command("SET", "geo:site", "not ours")
-    await _lease(store)
+    await learn_lease(store)
     own_redis.command("SET", "geo:site", "of another length")
-    await _lease(store)
+    await learn_lease(store)
     assert (await store.decide(NAME, TAG)).lease is None
 
 
 async def test_scripts_flushed(own_redis: RedisServer, store: GuardedStore) -> None:
-    await _lease(store)
+    await learn_lease(store)
     own_redis.command("SCRIPT", "FLUSH")
     assert (await store.decide(NAME, TAG)).lease is not None
     own_redis.command("SCRIPT", "FLUSH")
@@ -156,7 +134,7 @@ async def test_scripts_flushed(own_redis: RedisServer, store: GuardedStore) -> N
 
 
 async def test_a_password_is_required(own_redis: RedisServer, store: GuardedStore) -> None:
-    await _lease(store)
+    await learn_lease(store)
     own_redis.kill()
     own_redis.options = ("--requirepass", "s3cret")
     own_redis.start()
@@ -177,7 +155,7 @@ async def test_a_server_that_takes_no_writes_gives_no_answers(
     own_redis: RedisServer, store: GuardedStore, command: tuple[str, ...], word: str
 ) -> None:
     """A demoted master would answer from the past."""
-    await _lease(store)
+    await learn_lease(store)
     own_redis.command(*command)
     with pytest.raises(StoreUnavailable, match=word):
         await store.decide(NAME, TAG)
@@ -194,7 +172,7 @@ async def test_a_demoted_master_is_left_for_where_its_address_leads_now(
     def accepted() -> int:
         return int(own_redis.command("INFO", "stats").split(b"total_connections_received:")[1].split(b"\r")[0])
 
-    await _lease(store)
+    await learn_lease(store)
     own_redis.command("REPLICAOF", "127.0.0.1", "1")
     with pytest.raises(StoreUnavailable):
         await store.decide(NAME, TAG)
@@ -214,7 +192,7 @@ async def test_a_key_of_another_kind_harms_its_name_only(own_redis: RedisServer,
 
 async def test_loading(own_redis: RedisServer, store: GuardedStore) -> None:
     """Redis answers LOADING to all but a few commands while it reads its file."""
-    await _lease(store)
+    await learn_lease(store)
     server = await asyncio.start_unix_server(_loading, own_redis.folder / "loading.sock")
     async with server:
         raw = connect(settings.Store(url=f"unix://{own_redis.folder}/loading.sock"), absent_ttl=5.0)
@@ -328,172 +306,6 @@ async def test_a_close_that_fails_says_so(raw: RedisStore, monkeypatch: pytest.M
 async def test_more_calls_than_connections(raw: RedisStore) -> None:
     evidences = await asyncio.gather(*(raw.decide(NAME, TAG) for _ in range(200)))
     assert len({evidence.snapshot.epoch for evidence in evidences}) == 1
-
-
-# Layout
-
-
-async def test_a_name_is_one_key_of_one_slot(own_redis: RedisServer, store: GuardedStore) -> None:
-    await _lease(store)
-    assert own_redis.command("EXISTS", "geo:{group/app}", "geo:site") == b":2\r\n"
-    assert own_redis.command("DBSIZE") == b":2\r\n"
-
-
-@pytest.mark.parametrize(
-    ("operation", "forever"),
-    [
-        pytest.param(lambda s: s.decide(NAME, TAG), False, id="decide"),
-        pytest.param(lambda s: s.begin_write(NAME, "m", Invalidation(), 5000.0), False, id="mark"),
-        pytest.param(lambda s: s.secondary_has(NAME, [D1]), False, id="present"),
-        pytest.param(lambda s: s.primary_changed(NAME, Invalidation(), pushed=D1), False, id="awaited"),
-        pytest.param(lambda s: s.primary_changed(NAME, Invalidation(tombstone=D1)), True, id="tombstone"),
-        pytest.param(lambda s: s.primary_dropped(NAME), True, id="dropped"),
-    ],
-)
-async def test_every_key_has_a_life_but_for_tombstones(
-    own_redis: RedisServer,
-    store: GuardedStore,
-    operation: Callable[[GuardedStore], Awaitable[object]],
-    forever: bool,
-) -> None:
-    await operation(store)
-    ttl = int(own_redis.command("PTTL", "geo:{group/app}")[1:])
-    assert ttl == -1 if forever else ttl > 900_000
-
-
-async def test_a_read_of_what_is_known_writes_nothing(own_redis: RedisServer, store: GuardedStore) -> None:
-    """Else every pull would go through replication and the append-only file."""
-    await _lease(store)
-
-    def changes() -> bytes:
-        return own_redis.command("INFO", "persistence").split(b"rdb_changes_since_last_save:")[1].split(b"\r")[0]
-
-    before = changes()
-    for _ in range(10):
-        await store.decide(NAME, TAG)
-        await store.decide(NAME, D1)
-    assert changes() == before
-
-
-async def test_looking_writes_nothing(own_redis: RedisServer, store: GuardedStore) -> None:
-    """Nor does it create the site's generation, where that was lost."""
-
-    async def look() -> None:
-        await store.inspect(NAME)
-        assert [name async for name in store.names()] in ([], [NAME])
-        await store.noted("run")
-
-    def changes() -> bytes:
-        return own_redis.command("INFO", "persistence").split(b"rdb_changes_since_last_save:")[1].split(b"\r")[0]
-
-    await look()
-    assert own_redis.command("DBSIZE") == b":0\r\n"
-    await _lease(store)
-    own_redis.command("PEXPIRE", "geo:{group/app}", "500000")
-    before = changes()
-    await look()
-    assert changes() == before
-    assert 0 < int(own_redis.command("PTTL", "geo:{group/app}")[1:]) <= 500_000
-    own_redis.command("DEL", "geo:site")
-    assert (await store.inspect(NAME)).leases == {}
-    assert own_redis.command("EXISTS", "geo:site") == b":0\r\n"
-
-
-async def test_only_hashes_of_names_of_this_prefix_are_names(own_redis: RedisServer, store: GuardedStore) -> None:
-    for key in ("geo:{group/UPPER}", "geo:{}", "geo:{group/app}x", "geo2:{group/app}", "xgeo:{group/app}", "{group}"):
-        own_redis.command("HSET", key, "e", "12345678")
-    own_redis.command("SET", "geo:{group/text}", "not ours")
-    await _lease(store)
-    assert [name async for name in store.names()] == [NAME]
-
-
-async def test_a_prefix_is_taken_literally(own_redis: RedisServer) -> None:
-    """The settings allow no such prefix, today."""
-    raw = redis_store(own_redis)
-    raw._prefix = "g*[a-z]?"
-    await raw.decide(NAME, TAG)
-    own_redis.command("HSET", "gxxaz:{group/other}", "e", "12345678")
-    assert [name async for name in raw.names()] == [NAME]
-    await raw.close()
-
-
-async def test_a_name_that_scan_gives_twice_is_given_once() -> None:
-    """Redis does so when it rehashes meanwhile; nobody can make it. Pages, on each of two masters."""
-    answers = iter(
-        [(b"7", [b"geo:{a}", b"geo:{b}"]), (b"0", [b"geo:{b}"]), (b"5", []), (b"0", [b"geo:{a}", b"geo:{c}"])]
-    )
-
-    class Scanned:
-        name = "redis://h"
-
-        async def masters(self) -> Sequence[Reach]:
-            return (self, self)
-
-        async def round_trip(self, *commands: Command) -> list[object]:
-            return [next(answers)]
-
-        def raise_if_unsettled(self) -> None:
-            raise AssertionError
-
-        async def close(self) -> None:
-            raise AssertionError
-
-    store = RedisStore(Scanned(), prefix="geo", absent_ttl=5.0, name_ttl=1000.0)
-    assert [sorted(page) async for page in store.pages()] == [["a", "b"], [], [], ["c"]]
-
-
-async def test_notes_have_no_life_of_their_own_and_claims_have(own_redis: RedisServer, store: GuardedStore) -> None:
-    await store.note("run", "text")
-    await store.claim("run", "me", 60.0)
-    assert own_redis.command("PTTL", "geo:note:run") == b":-1\r\n"
-    assert 0 < int(own_redis.command("PTTL", "geo:claim:run")[1:]) <= 60_000
-    await store.note("run", None)
-    await store.release("run", "me")
-    assert own_redis.command("DBSIZE") == b":0\r\n"
-
-
-@pytest.mark.parametrize(
-    "add",
-    [
-        pytest.param(lambda s, d: s.primary_changed(NAME, Invalidation(), pushed=d), id="pushes"),
-        pytest.param(lambda s, d: s.secondary_has(NAME, [d]), id="reports-of-the-secondary"),
-    ],
-)
-async def test_a_name_that_only_notifications_know_does_not_grow_without_bound(
-    own_redis: RedisServer, add: Callable[[RedisStore, Digest], Awaitable[object]]
-) -> None:
-    raw = redis_store(own_redis, name_ttl=0.02)
-    await raw.primary_changed(NAME, Invalidation(tombstone=D1))
-    begun = (await raw.decide(NAME, TAG)).snapshot.at
-    for number in range(300):
-        await add(raw, Digest(f"sha256:{number:064x}"))
-    while (await raw.decide(NAME, TAG)).snapshot.at < begun + 3_000_000:
-        # The same again and again: what is left over of the others goes.
-        await add(raw, D2)
-        if int(own_redis.command("HLEN", "geo:{group/app}")[1:]) < 60:
-            break
-    assert int(own_redis.command("HLEN", "geo:{group/app}")[1:]) < 60
-    assert (await raw.decide(NAME, D1)).digest is DigestState.DELETED
-    await raw.close()
-
-
-async def test_a_busy_name_does_not_grow_without_bound(own_redis: RedisServer) -> None:
-    raw = redis_store(own_redis, name_ttl=0.02)
-    store = GuardedStore(raw, budget=BUDGET, breaker=Breaker(failures=10, pause=1.0))
-    # The tombstone keeps the key; what else is in it must not stay for ever.
-    await store.primary_changed(NAME, Invalidation(tombstone=D1))
-    snapshot = (await store.decide(NAME, TAG)).snapshot
-    for number in range(600):
-        digest = Digest(f"sha256:{number:064x}")
-        await store.learn(NAME, snapshot, Observation(digest, secondary=DigestState.PRESENT))
-    begun = snapshot.at
-    while (await store.decide(NAME, TAG)).snapshot.at < begun + 3_000_000:
-        await store.learn(NAME, snapshot, Observation(D1))
-        if int(own_redis.command("HLEN", "geo:{group/app}")[1:]) < 60:
-            break
-    assert int(own_redis.command("HLEN", "geo:{group/app}")[1:]) < 60
-    assert (await store.decide(NAME, D1)).digest is DigestState.DELETED
-    await raw.close()
 
 
 # Connecting

@@ -13,18 +13,6 @@ from extproc.oci.reference import Digest, Tag
 from tests.evidence.subject import D1, D2, D3, MEDIA, NAME, OTHER, SHORT, TAG, NewSubject, Subject
 
 
-async def _lease(subject: Subject, digest: Digest = D1, tag: Tag = TAG) -> None:
-    """A tag read that the primary answered."""
-    snapshot = (await subject.tag(tag)).snapshot
-    assert await subject.store.learn(NAME, snapshot, Observation(digest, tag=tag, media_type=MEDIA, primary_has=True))
-
-
-async def _served(subject: Subject, digest: Digest, by: DigestState, *, primary: bool = False) -> None:
-    """A digest read, and what the secondary (and the primary) did with it."""
-    snapshot = (await subject.tag()).snapshot
-    assert await subject.store.learn(NAME, snapshot, Observation(digest, secondary=by, primary_has=primary))
-
-
 async def _read(subject: Subject, kind: ContentKind, digest: Digest = D1) -> None:
     """The primary served the digest as this kind."""
     assert await subject.learn(Observation(digest, kind=kind, primary_has=True))
@@ -59,7 +47,7 @@ async def test_the_snapshot_bears_the_stores_time(subject: Subject) -> None:
 
 
 async def test_a_lease_is_read_as_it_was_learned(subject: Subject) -> None:
-    await _lease(subject, D3)
+    await subject.lease(digest=D3)
     lease = (await subject.tag()).lease
     assert lease is not None
     assert (lease.digest, lease.media_type) == (D3, MEDIA)
@@ -75,9 +63,9 @@ async def test_a_lease_is_as_old_as_the_request_not_as_the_answer(subject: Subje
 
 
 async def test_a_lease_comes_with_the_state_of_its_digest(subject: Subject) -> None:
-    await _lease(subject)
+    await subject.lease()
     assert (await subject.tag()).digest is DigestState.UNKNOWN
-    await _served(subject, D1, DigestState.PRESENT)
+    await subject.served(D1, DigestState.PRESENT)
     evidence = await subject.tag()
     assert evidence.digest is DigestState.PRESENT
     assert evidence.confirmed is not None
@@ -85,7 +73,7 @@ async def test_a_lease_comes_with_the_state_of_its_digest(subject: Subject) -> N
 
 
 async def test_a_lease_on_a_deleted_digest_says_deleted(subject: Subject) -> None:
-    await _lease(subject)
+    await subject.lease()
     await subject.store.primary_changed(NAME, Invalidation(tombstone=D1))
     evidence = await subject.tag()
     assert evidence.lease is not None
@@ -93,20 +81,20 @@ async def test_a_lease_on_a_deleted_digest_says_deleted(subject: Subject) -> Non
 
 
 async def test_a_read_by_digest_has_no_lease(subject: Subject) -> None:
-    await _lease(subject)
+    await subject.lease()
     assert (await subject.store.decide(NAME, D1)).lease is None
 
 
 async def test_the_newer_lease_replaces_the_older(subject: Subject) -> None:
-    await _lease(subject, D1)
-    await _lease(subject, D2)
+    await subject.lease(digest=D1)
+    await subject.lease(digest=D2)
     lease = (await subject.tag()).lease
     assert lease is not None
     assert lease.digest == D2
 
 
 async def test_leases_are_of_one_name(subject: Subject) -> None:
-    await _lease(subject)
+    await subject.lease()
     assert (await subject.tag(name=OTHER)).lease is None
 
 
@@ -169,13 +157,13 @@ async def test_an_empty_generation_makes_no_lease(subject: Subject) -> None:
 
 
 async def test_present_is_learned(subject: Subject) -> None:
-    await _served(subject, D1, DigestState.PRESENT)
+    await subject.served(D1, DigestState.PRESENT)
     assert await subject.state(D1) is DigestState.PRESENT
     assert await subject.state(D2) is DigestState.UNKNOWN
 
 
 async def test_present_grows_old(subject: Subject) -> None:
-    await _served(subject, D1, DigestState.PRESENT)
+    await subject.served(D1, DigestState.PRESENT)
     await subject.advance(SHORT)
     confirmed = (await subject.store.decide(NAME, D1)).confirmed
     assert confirmed is not None
@@ -184,14 +172,14 @@ async def test_present_grows_old(subject: Subject) -> None:
 
 async def test_absent_replaces_present_and_passes(new: NewSubject) -> None:
     subject = new(absent_ttl=SHORT)
-    await _served(subject, D1, DigestState.PRESENT)
-    await _served(subject, D1, DigestState.ABSENT)
+    await subject.served(D1, DigestState.PRESENT)
+    await subject.served(D1, DigestState.ABSENT)
     await subject.advance(SHORT)
     assert await subject.state(D1) is DigestState.UNKNOWN
 
 
 async def test_absent_holds_for_its_time(subject: Subject) -> None:
-    await _served(subject, D1, DigestState.ABSENT)
+    await subject.served(D1, DigestState.ABSENT)
     await subject.advance(SHORT)
     assert await subject.state(D1) is DigestState.ABSENT
 
@@ -253,7 +241,7 @@ async def test_the_marks_of_unseen_writes_are_one_with_the_latest_end(subject: S
 
 
 async def test_an_end_without_a_begin_invalidates_all_the_same(subject: Subject) -> None:
-    await _lease(subject)
+    await subject.lease()
     await subject.store.end_write(NAME, "m", Invalidation(tag=TAG, tombstone=D1))
     assert (await subject.tag()).lease is None
     assert await subject.state(D1) is DigestState.DELETED
@@ -262,8 +250,8 @@ async def test_an_end_without_a_begin_invalidates_all_the_same(subject: Subject)
 @pytest.mark.parametrize("operation", ["begin", "end", "changed"])
 async def test_a_write_of_a_tag_drops_that_lease_only(subject: Subject, operation: str) -> None:
     other = Tag("v2")
-    await _lease(subject)
-    await _lease(subject, tag=other)
+    await subject.lease()
+    await subject.lease(other)
     await _invalidate(subject, operation, Invalidation(tag=TAG))
     assert (await subject.tag()).lease is None
     assert (await subject.tag(other)).lease is not None
@@ -271,9 +259,9 @@ async def test_a_write_of_a_tag_drops_that_lease_only(subject: Subject, operatio
 
 @pytest.mark.parametrize("operation", ["begin", "end", "changed"])
 async def test_a_delete_by_digest_drops_all_leases_and_leaves_a_tombstone(subject: Subject, operation: str) -> None:
-    await _lease(subject)
-    await _lease(subject, D2, Tag("v2"))
-    await _served(subject, D1, DigestState.PRESENT)
+    await subject.lease()
+    await subject.lease(Tag("v2"), D2)
+    await subject.served(D1, DigestState.PRESENT)
     await _invalidate(subject, operation, Invalidation(all_leases=True, tombstone=D1))
     assert (await subject.tag()).lease is None
     assert (await subject.tag(Tag("v2"))).lease is None
@@ -282,9 +270,9 @@ async def test_a_delete_by_digest_drops_all_leases_and_leaves_a_tombstone(subjec
 
 
 async def test_leases_are_learned_again_after_all_were_dropped(subject: Subject) -> None:
-    await _lease(subject)
+    await subject.lease()
     await subject.store.primary_changed(NAME, Invalidation(all_leases=True))
-    await _lease(subject, D2)
+    await subject.lease(digest=D2)
     lease = (await subject.tag()).lease
     assert lease is not None
     assert lease.digest == D2
@@ -300,110 +288,11 @@ async def _invalidate(subject: Subject, operation: str, what: Invalidation) -> N
             await subject.store.primary_changed(NAME, what)
 
 
-# Tombstones
-
-
-async def test_a_tombstone_overrides_absent(subject: Subject) -> None:
-    await _served(subject, D1, DigestState.ABSENT)
-    await subject.store.primary_changed(NAME, Invalidation(tombstone=D1))
-    assert await subject.state(D1) is DigestState.DELETED
-
-
-async def test_only_the_primarys_answer_lifts_a_tombstone(subject: Subject) -> None:
-    await subject.store.primary_changed(NAME, Invalidation(tombstone=D1))
-    await _served(subject, D1, DigestState.PRESENT)
-    await _served(subject, D1, DigestState.ABSENT)
-    await subject.store.secondary_has(NAME, [D1])
-    await subject.store.secondary_lost(NAME, D1)
-    await subject.store.primary_changed(NAME, Invalidation(tag=TAG))
-    await subject.store.void_leases()
-    assert await subject.state(D1) is DigestState.DELETED
-    await _served(subject, D1, DigestState.UNKNOWN, primary=True)
-    assert await subject.state(D1) is DigestState.UNKNOWN
-
-
-async def test_lifting_and_present_may_come_in_one_observation(subject: Subject) -> None:
-    await subject.store.primary_changed(NAME, Invalidation(tombstone=D1))
-    await _served(subject, D1, DigestState.PRESENT, primary=True)
-    assert await subject.state(D1) is DigestState.PRESENT
-
-
-async def test_the_primarys_answer_lifts_one_tombstone_of_two(subject: Subject) -> None:
-    await subject.store.primary_changed(NAME, Invalidation(tombstone=D1))
-    await subject.store.primary_changed(NAME, Invalidation(tombstone=D2))
-    await _served(subject, D1, DigestState.UNKNOWN, primary=True)
-    assert await subject.state(D1) is DigestState.UNKNOWN
-    assert await subject.state(D2) is DigestState.DELETED
-
-
-# Dropped names
-
-
-async def test_a_dropped_name_has_neither_leases_nor_digests(subject: Subject) -> None:
-    await _lease(subject)
-    await _served(subject, D1, DigestState.PRESENT)
-    await subject.store.primary_dropped(NAME)
-    assert (await subject.tag()).lease is None
-    assert await subject.state(D1) is DigestState.DELETED
-    assert await subject.state(D2) is DigestState.DELETED
-    assert await subject.state(D1, OTHER) is DigestState.UNKNOWN
-
-
-async def test_a_dropped_name_keeps_its_marks(subject: Subject) -> None:
-    await subject.store.begin_write(NAME, "m", Invalidation(), 60.0)
-    await subject.store.primary_dropped(NAME)
-    assert (await subject.tag()).marked
-
-
-async def test_the_secondary_cannot_revive_a_dropped_name(subject: Subject) -> None:
-    await subject.store.primary_dropped(NAME)
-    await subject.store.secondary_has(NAME, [D1])
-    await _served(subject, D1, DigestState.PRESENT)
-    await _served(subject, D1, DigestState.ABSENT)
-    assert await subject.state(D1) is DigestState.DELETED
-
-
-@pytest.mark.parametrize("by", [DigestState.UNKNOWN, DigestState.PRESENT, DigestState.ABSENT])
-async def test_the_primary_revives_a_dropped_name_digest_by_digest(subject: Subject, by: DigestState) -> None:
-    await subject.store.primary_dropped(NAME)
-    await _served(subject, D1, by, primary=True)
-    assert await subject.state(D1) is by
-    assert await subject.state(D2) is DigestState.DELETED
-
-
-async def test_a_revived_digest_stays_so_whatever_the_secondary_has(new: NewSubject) -> None:
-    subject = new(absent_ttl=SHORT)
-    await subject.store.primary_dropped(NAME)
-    await _served(subject, D1, DigestState.PRESENT, primary=True)
-    await subject.store.secondary_lost(NAME, D1)
-    assert await subject.state(D1) is DigestState.UNKNOWN
-    await _served(subject, D1, DigestState.ABSENT)
-    await subject.advance(SHORT)
-    assert await subject.state(D1) is DigestState.UNKNOWN
-
-
-async def test_a_revived_digest_can_be_deleted_and_revived_again(subject: Subject) -> None:
-    await subject.store.primary_dropped(NAME)
-    await _served(subject, D1, DigestState.PRESENT, primary=True)
-    await subject.store.primary_changed(NAME, Invalidation(tombstone=D1))
-    assert await subject.state(D1) is DigestState.DELETED
-    await _served(subject, D1, DigestState.UNKNOWN, primary=True)
-    assert await subject.state(D1) is DigestState.UNKNOWN
-
-
-async def test_leases_are_learned_again_after_a_drop(subject: Subject) -> None:
-    await subject.store.primary_dropped(NAME)
-    await _lease(subject)
-    evidence = await subject.tag()
-    assert evidence.lease is not None
-    assert evidence.digest is DigestState.UNKNOWN
-
-
 # The secondary's notifications
 
 
 async def test_what_the_secondary_has_is_present_and_no_longer_absent(subject: Subject) -> None:
-    await _served(subject, D1, DigestState.ABSENT)
+    await subject.served(D1, DigestState.ABSENT)
     await subject.store.secondary_has(NAME, (digest for digest in (D1, D3)))
     assert await subject.state(D1) is DigestState.PRESENT
     assert await subject.state(D3) is DigestState.PRESENT
@@ -424,13 +313,13 @@ async def test_what_the_secondary_lost_is_unknown(subject: Subject) -> None:
 
 
 async def test_what_the_secondary_lost_stays_absent(subject: Subject) -> None:
-    await _served(subject, D1, DigestState.ABSENT)
+    await subject.served(D1, DigestState.ABSENT)
     await subject.store.secondary_lost(NAME, D1)
     assert await subject.state(D1) is DigestState.ABSENT
 
 
 async def test_the_secondary_touches_no_lease(subject: Subject) -> None:
-    await _lease(subject)
+    await subject.lease()
     await subject.store.secondary_has(NAME, [D1])
     await subject.store.secondary_lost(NAME, D1)
     assert (await subject.tag()).lease is not None
@@ -440,8 +329,8 @@ async def test_the_secondary_touches_no_lease(subject: Subject) -> None:
 
 
 async def test_void_leases_voids_those_of_every_name_and_nothing_else(subject: Subject) -> None:
-    await _lease(subject)
-    await _served(subject, D1, DigestState.PRESENT)
+    await subject.lease()
+    await subject.served(D1, DigestState.PRESENT)
     await subject.store.primary_changed(NAME, Invalidation(tombstone=D2))
     await subject.store.void_leases()
     evidence = await subject.tag()
@@ -460,7 +349,7 @@ async def test_a_lease_learned_from_before_the_void_is_void(subject: Subject) ->
 
 async def test_leases_are_learned_again_after_the_void(subject: Subject) -> None:
     await subject.store.void_leases()
-    await _lease(subject)
+    await subject.lease()
     assert (await subject.tag()).lease is not None
 
 
@@ -522,7 +411,7 @@ async def test_a_name_never_expires_before_its_marks(new: NewSubject) -> None:
 async def test_in_a_busy_name_a_lease_not_renewed_is_forgotten(new: NewSubject) -> None:
     subject = new(name_ttl=SHORT)
     await subject.store.primary_changed(NAME, Invalidation(tombstone=D2))
-    await _lease(subject)
+    await subject.lease()
     await subject.advance(SHORT + 0.002)
     assert (await subject.tag()).lease is None
 

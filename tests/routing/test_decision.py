@@ -8,24 +8,18 @@ import pytest
 
 from extproc.auth.access import required_access
 from extproc.auth.grant import Access, Grant, Rejection
-from extproc.evidence.model import ContentKind, DigestState, Evidence, Invalidation, Lease, Snapshot, Unavailable
-from extproc.oci.media_type import LEASED_MEDIA_TYPES
+from extproc.evidence.model import ContentKind, DigestState, Evidence, Invalidation, Lease, Unavailable
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.parse import parse_operation
-from extproc.oci.reference import Digest, Name, Tag
+from extproc.oci.reference import Name, Tag
 from extproc.routing.decision import Credential, Forward, Lookup, Refuse, Route, admit, decide, invalidation_of
 from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason
+from tests.routing.subject import ALL, D1, DELETE, INDEX, NAME, NOTHING, PULL, PUSH, evidence, grant
 
-D1 = Digest("sha256:" + "1" * 64)
-INDEX = "application/vnd.oci.image.index.v1+json"
-ALL = LEASED_MEDIA_TYPES
 POLICY = Policy(max_staleness=60, present_recheck=60)
-PULL = Grant(frozenset({Access("repository", "g/app", "pull")}), 1e12)
-PULL_PUSH = Grant(PULL.access | {Access("repository", "g/app", "push")}, 1e12)
-STAR = Grant(frozenset({Access("repository", "g/app", "*")}), 1e12)
-DELETE = Grant(PULL.access | {Access("repository", "g/app", "delete")}, 1e12)
-OTHER = Grant(frozenset({Access("repository", "g/app2", "pull")}), 1e12)
+STAR = grant("*")
+OTHER = grant("pull", name="g/app2")
 CATALOG = Grant(frozenset({Access("registry", "catalog", "*")}), 1e12)
 
 BLOB = ("GET", f"/v2/g/app/blobs/{D1}")
@@ -33,21 +27,10 @@ BY_DIGEST = ("GET", f"/v2/g/app/manifests/{D1}")
 BY_TAG = ("GET", "/v2/g/app/manifests/latest")
 
 
-def evidence(
-    state: DigestState = DigestState.UNKNOWN,
-    lease: Lease | None = None,
-    *,
-    marked: bool = False,
-    confirmed: float | None = None,
-) -> Evidence:
-    return Evidence(Snapshot(b"e", b"g", 1), marked, lease, state, confirmed)
-
-
 def lease(age: float = 1.0, media_type: str = INDEX) -> Lease:
     return Lease(D1, media_type, age)
 
 
-NOTHING = evidence()
 PRIMARY, SECONDARY = Route.PRIMARY, Route.SECONDARY
 
 
@@ -60,11 +43,9 @@ PRIMARY, SECONDARY = Route.PRIMARY, Route.SECONDARY
         pytest.param(BLOB, OTHER, 401, Reason.SCOPE_INSUFFICIENT, id="another name"),
         pytest.param(("GET", "/v2/"), Rejection.MISSING, 401, Reason.TOKEN_MISSING, id="base without token"),
         pytest.param(("PUT", BY_TAG[1]), PULL, 401, Reason.SCOPE_INSUFFICIENT, id="put with pull"),
-        pytest.param(("DELETE", BY_TAG[1]), PULL_PUSH, 401, Reason.SCOPE_INSUFFICIENT, id="delete with push"),
+        pytest.param(("DELETE", BY_TAG[1]), PUSH, 401, Reason.SCOPE_INSUFFICIENT, id="delete with push"),
         pytest.param(("GET", "/v2/_catalog"), PULL, 401, Reason.SCOPE_INSUFFICIENT, id="catalog with pull"),
-        pytest.param(
-            ("PUT", "/v2/g/app/manifests/%6catest"), PULL_PUSH, 400, Reason.NAME_INVALID, id="unreadable write"
-        ),
+        pytest.param(("PUT", "/v2/g/app/manifests/%6catest"), PUSH, 400, Reason.NAME_INVALID, id="unreadable write"),
         pytest.param(
             ("PUT", "/v2/g/app/manifests/%6catest"), None, 400, Reason.NAME_INVALID, id="unreadable, passthrough"
         ),
@@ -95,28 +76,28 @@ def test_refused(request_line: tuple[str, str], credential: Credential, status: 
         pytest.param(("GET", "/v2/"), OTHER, NOTHING, Forward(SECONDARY, Reason.API_BASE), id="base"),
         pytest.param(
             ("POST", "/v2/g/app/blobs/uploads/"),
-            PULL_PUSH,
+            PUSH,
             NOTHING,
             Forward(PRIMARY, Reason.UPLOAD_SESSION),
             id="upload starts",
         ),
         pytest.param(
             ("GET", "/v2/g/app/blobs/uploads/abc"),
-            PULL_PUSH,
+            PUSH,
             NOTHING,
             Forward(PRIMARY, Reason.UPLOAD_SESSION),
             id="upload status",
         ),
         pytest.param(
             ("DELETE", "/v2/g/app/blobs/uploads/abc"),
-            PULL_PUSH,
+            PUSH,
             NOTHING,
             Forward(PRIMARY, Reason.UPLOAD_SESSION),
             id="upload cancelled",
         ),
         pytest.param(
             ("PUT", BY_TAG[1]),
-            PULL_PUSH,
+            PUSH,
             NOTHING,
             Forward(PRIMARY, Reason.WRITE, invalidation=Invalidation(tag=Tag("latest"))),
             id="put tag",
@@ -142,16 +123,14 @@ def test_refused(request_line: tuple[str, str], credential: Credential, status: 
             Forward(PRIMARY, Reason.WRITE, invalidation=Invalidation(all_leases=True, tombstone=D1)),
             id="delete blob",
         ),
-        pytest.param(("POST", BY_TAG[1]), PULL_PUSH, NOTHING, Forward(PRIMARY, Reason.WRITE), id="another write"),
-        pytest.param(
-            BLOB, PULL_PUSH, evidence(DigestState.PRESENT), Forward(PRIMARY, Reason.PUSH_TOKEN), id="push reads"
-        ),
+        pytest.param(("POST", BY_TAG[1]), PUSH, NOTHING, Forward(PRIMARY, Reason.WRITE), id="another write"),
+        pytest.param(BLOB, PUSH, evidence(DigestState.PRESENT), Forward(PRIMARY, Reason.PUSH_TOKEN), id="push reads"),
         pytest.param(
             BY_TAG, STAR, evidence(lease=lease()), Forward(PRIMARY, Reason.PUSH_TOKEN), id="star reads a tag"
         ),
         pytest.param(
             ("GET", "/v2/g/app/tags/list"),
-            PULL_PUSH,
+            PUSH,
             NOTHING,
             Forward(PRIMARY, Reason.PUSH_TOKEN),
             id="push lists tags",
@@ -350,14 +329,14 @@ def test_passthrough(method: str, path: str, route: Route, reason: Reason) -> No
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in {Kind.BLOB, Kind.MANIFEST}])
 def test_only_blobs_and_manifests_need_evidence(kind: Kind) -> None:
-    operation = Operation(kind, "GET", Name("g/app"), D1)
+    operation = Operation(kind, "GET", Name(NAME), D1)
     assert not isinstance(admit(operation, None), Lookup)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in {Kind.BLOB, Kind.MANIFEST, Kind.API_BASE}])
-@pytest.mark.parametrize("credential", [None, PULL, PULL_PUSH, STAR, Rejection.UNVERIFIABLE])
+@pytest.mark.parametrize("credential", [None, PULL, PUSH, STAR, Rejection.UNVERIFIABLE])
 def test_nothing_else_is_ever_served_here(kind: Kind, credential: Credential) -> None:
-    decision = decide(Operation(kind, "GET", Name("g/app"), D1), credential, FRESH, ALL, POLICY)
+    decision = decide(Operation(kind, "GET", Name(NAME), D1), credential, FRESH, ALL, POLICY)
     assert isinstance(decision, Refuse) or decision.route is PRIMARY
 
 

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extproc.auth.grant import Access, Grant, Rejection
+from extproc.auth.grant import Rejection
 from extproc.evidence.model import DigestState, Evidence, Invalidation, Lease, Snapshot, Unavailable
-from extproc.oci.media_type import LEASED_MEDIA_TYPES
 from extproc.oci.name_pattern import NamePattern
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.parse import parse_operation
@@ -19,14 +18,9 @@ from extproc.routing.decision import Credential, Forward, Lookup, Refuse, Route,
 from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason
 from extproc.routing.rollout import Mode, Rollout
+from tests.routing.subject import ALL, D1, DELETE, INDEX, NAME, NOTHING, PULL, PUSH, evidence, grant
 
-D1 = Digest("sha256:" + "1" * 64)
-ALL = LEASED_MEDIA_TYPES
-INDEX = "application/vnd.oci.image.index.v1+json"
-PULL = Grant(frozenset({Access("repository", "g/app", "pull")}), 1e12)
-PUSH = Grant(PULL.access | {Access("repository", "g/app", "push")}, 1e12)
-DELETE = Grant(PULL.access | {Access("repository", "g/app", "delete")}, 1e12)
-OTHER = Grant(frozenset({Access("repository", "g/other", "pull")}), 1e12)
+OTHER = grant("pull", name="g/other")
 
 BASE = ("GET", "/v2/")
 BLOB = ("GET", f"/v2/g/app/blobs/{D1}")
@@ -44,16 +38,11 @@ TAG_DROPPED = Invalidation(tag=Tag("latest"))
 DIGEST_DROPPED = Invalidation(all_leases=True, tombstone=D1)
 
 
-def known(state: DigestState = DigestState.UNKNOWN, lease: Lease | None = None, *, marked: bool = False) -> Evidence:
-    return Evidence(Snapshot(b"e", b"g", 1), marked, lease, state, 1.0)
-
-
-NOTHING = known()
-PRESENT = known(DigestState.PRESENT)
-FRESH = known(DigestState.PRESENT, Lease(D1, INDEX, 1.0))
-FRESH_ONLY = known(DigestState.UNKNOWN, Lease(D1, INDEX, 1.0))
-STALE = known(DigestState.PRESENT, Lease(D1, INDEX, 61.0))
-DELETED = known(DigestState.DELETED)
+PRESENT = evidence(DigestState.PRESENT, confirmed=1.0)
+FRESH = evidence(DigestState.PRESENT, Lease(D1, INDEX, 1.0), confirmed=1.0)
+FRESH_ONLY = evidence(DigestState.UNKNOWN, Lease(D1, INDEX, 1.0))
+STALE = evidence(DigestState.PRESENT, Lease(D1, INDEX, 61.0), confirmed=1.0)
+DELETED = evidence(DigestState.DELETED)
 
 
 def decided(
@@ -300,16 +289,13 @@ class TestWithheldNames:
 
     def test_other_names_too(self, rollout: Rollout, reason: Reason) -> None:
         other = ("GET", f"/v2/h/app/blobs/{D1}")
-        grant = Grant(frozenset({Access("repository", "h/app", "pull")}), 1e12)
-        found = decided(rollout, other, grant, PRESENT)
+        found = decided(rollout, other, grant("pull", name="h/app"), PRESENT)
         assert (found.reason is Reason.DIGEST_PRESENT) is (rollout is NOT_THIS)
 
 
 # Whatever it is
 
-grants = st.frozensets(
-    st.builds(Access, st.just("repository"), st.just("g/app"), st.sampled_from(["pull", "push", "delete", "*"]))
-).map(lambda access: Grant(access, 1e12))
+grants = st.frozensets(st.sampled_from(["pull", "push", "delete", "*"])).map(lambda actions: grant(*actions))
 credentials: st.SearchStrategy[Credential] = st.one_of(st.none(), st.sampled_from(Rejection), grants)
 references = st.sampled_from([Tag("latest"), D1])
 paths = [
@@ -423,5 +409,5 @@ def test_no_mode_makes_a_write_invalidate_less(  # noqa: PLR0917 - one strategy 
 def test_nor_does_a_look_up_that_began_otherwise_go_there(
     evidence: Evidence | Unavailable, accepted: frozenset[str], policy: Policy, mode: Mode, reference: Tag | Digest
 ) -> None:
-    lookup = Lookup(Operation(Kind.MANIFEST, "GET", Name("g/app"), reference), passthrough=False)
+    lookup = Lookup(Operation(Kind.MANIFEST, "GET", Name(NAME), reference), passthrough=False)
     assert resolve(lookup, evidence, accepted, with_mode(policy, mode)).route is PRIMARY

@@ -136,6 +136,42 @@ async def test_a_write_that_serving_would_refuse_invalidates(policy: Policy, ver
     assert (await site.exchange("GET", DIGEST_PATH, status=404)).reason is Reason.DIGEST_DELETED
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 503])
+@pytest.mark.parametrize(
+    ("policy", "verdict"),
+    [
+        pytest.param(SERVE, ADMIN, id="serve"),
+        pytest.param(SERVE, Rejection.UNVERIFIABLE, id="serve, unknown key"),
+        pytest.param(OBSERVE, Rejection.MISSING, id="observe"),
+        pytest.param(PRIMARY_ONLY, Rejection.MISSING, id="primary-only"),
+        pytest.param(EXCLUDED, ADMIN, id="excluded"),
+    ],
+)
+async def test_the_tombstone_of_a_refused_delete_ends_with_the_primarys_next_answer(
+    policy: Policy, verdict: Grant | Rejection, status: int
+) -> None:
+    """Of a read in `serve`, whatever the mode was that the delete came in: the refusal itself proves nothing."""
+    site = Site(SERVE)
+    await site.present(D1)
+    site.router.adopt(policy)
+    await site.exchange("DELETE", DIGEST_PATH, verdict, status=status)
+    site.router.adopt(SERVE)
+    first = await site.exchange("GET", DIGEST_PATH)
+    assert (first.route, first.reason) == (Route.PRIMARY, Reason.DIGEST_DELETED)
+    second = await site.exchange("GET", DIGEST_PATH)
+    assert (second.route, second.reason) == (Route.SECONDARY, Reason.DIGEST_UNKNOWN)
+
+
+async def test_observing_lifts_a_tombstone_too_and_primary_only_keeps_it() -> None:
+    site = Site(OBSERVE)
+    await site.exchange("DELETE", DIGEST_PATH, Rejection.MISSING, status=401)
+    site.router.adopt(PRIMARY_ONLY)
+    assert (await site.exchange("GET", DIGEST_PATH)).reason is Reason.MODE_PRIMARY_ONLY
+    site.router.adopt(OBSERVE)
+    assert (await site.exchange("GET", DIGEST_PATH)).reason is Reason.DIGEST_DELETED
+    assert (await site.exchange("GET", DIGEST_PATH)).reason is Reason.MODE_OBSERVE
+
+
 @pytest.mark.parametrize(
     ("policy", "verdict"),
     [
