@@ -47,6 +47,10 @@ test-faults: setup ## every fault of docs/faults.md at full length: 5,000 reques
 bench-store: setup ## memory of 10 million digests in Redis, 1,000 a name: under 1.2 GB
 	$(BIN)/python bench/store_memory.py
 
+.PHONY: bench-telemetry
+bench-telemetry: setup ## CPU that telemetry costs the processor for each exchange, with 1 % traced
+	$(BIN)/python -m bench.telemetry_cost
+
 .PHONY: test-deep
 test-deep: setup ## the model check at full length: 2,000 stories of 50 steps
 	GEO_TEST_MODEL_EXAMPLES=2000 GEO_TEST_MODEL_REDIS_EXAMPLES=200 $(BIN)/pytest -v tests/model
@@ -72,6 +76,14 @@ test-threats: setup ## the threat suite with every mutation of every path, some 
 .PHONY: test-mutation
 test-mutation: setup ## change tokens, parser and decision in small ways on a copy: shows what no test notices
 	.ci/mutation
+
+.PHONY: test-alerts
+test-alerts: setup ## each alert of envoy/alerts.yaml in the fault that it is for, with a real Prometheus
+	$(BIN)/pytest -v tests/deep/alerts
+
+.PHONY: test-page
+test-page: setup ## the status page in a real browser, in each state, with an audit by axe-core; pictures in build/page/
+	.ci/page
 
 .PHONY: test-bare
 test-bare: ## demo and tests in a bare Debian 12 chroot (root, debootstrap)

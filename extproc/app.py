@@ -7,13 +7,15 @@ one process (`serve_alone`); with a shared store the supervisor runs N of `serve
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -22,6 +24,7 @@ from extproc.auth.challenge import Challenge
 from extproc.auth.keys import KeyDocument, KeySet
 from extproc.build import build_policy, build_verifier
 from extproc.jwks.opening import OpenKeys
+from extproc.live.asking import DECISIONS, KEYS_WANTED, METRICS, Question, Report
 from extproc.live.orders import Orders
 from extproc.live.pausable import Pausable
 from extproc.live.role import Role
@@ -32,11 +35,19 @@ from extproc.reconcile.schedule import keep_reconciling
 from extproc.renewal.renewal import Renewal
 from extproc.routing.router import Router
 from extproc.settings import Settings
-from extproc.telemetry.recorder import DecisionRecorder
+from extproc.telemetry import names
+from extproc.telemetry.gauge import gauge
+from extproc.telemetry.journal import Journal
+from extproc.telemetry.prometheus import merged
+from extproc.telemetry.recorder import ExchangeRecorder
+from extproc.telemetry.seldom import Seldom
 from extproc.telemetry.setup import configure_log
 from extproc.transport.grpcio import GrpcioServer
 
 log = structlog.get_logger()
+
+_KEYS_WANTED_EVERY: Final = 1.0
+"""Seconds between two lines to the supervisor that a token names an unknown key: anybody can send such tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +59,38 @@ class Worker:
     keys: OpenKeys
     renewal: Renewal | None
     parts: Parts
+    journal: Journal
+    run: str
+    """Tells this one apart from the one that had its number before."""
 
     def on_lease_dropped(self, name: Name, tag: Tag) -> None:
         """Hears of tags that the primary told a change of."""
         if self.renewal is not None:
             self.renewal.on_lease_dropped(name, tag)
 
-    def adopt(self, settings: Settings, files: Sequence[KeyDocument] | None = None) -> None:
-        """Take live settings into force, between exchanges, and the key files or what was in them, `files`. Raises
+    def adopt(self, settings: Settings, documents: Sequence[KeyDocument] | None = None) -> None:
+        """Take live settings into force, between exchanges, and the key files, or the keys in `documents`. Raises
         auth.keys.KeysInvalid before anything changed."""
-        self.keys.adopt(settings, files)
+        self.keys.adopt(settings, documents)
         self.parts.adopt_role(settings.sites)
         self.router.adopt(build_policy(settings))
         configure_log(settings.telemetry.log_level, settings.telemetry.log_format)
 
+    def report(self, about: str) -> Report:
+        """What a supervisor asks for."""
+        if about == METRICS:
+            return {"metrics": self.parts.telemetry.exposition.text()}
+        return {"run": self.run, **self.journal.report()}
+
 
 @asynccontextmanager
-async def open_worker(parts: Parts, number: int, files: Sequence[KeyDocument] | None = None) -> AsyncIterator[Worker]:
-    """Worker `number`, not yet listening, with its keys and its renewal. `files`: see `open_keys`.
+async def open_worker(
+    parts: Parts,
+    number: int,
+    documents: Sequence[KeyDocument] | None = None,
+    on_unknown_kid: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Worker]:
+    """Worker `number`, not yet listening, with its keys and its renewal. The last two: see `open_keys`.
 
     Raises auth.keys.KeysInvalid and SettingsError.
     """
@@ -73,7 +98,7 @@ async def open_worker(parts: Parts, number: int, files: Sequence[KeyDocument] | 
     # Before it serves, nobody shows it a token.
     verifier = build_verifier(settings, KeySet.none(), on_unknown_kid=lambda: keys.unknown_kid())  # noqa: PLW0108 - bound below
     use = (lambda known: None) if verifier is None else verifier.replace_keys
-    async with parts.opening_keys(use, files) as keys, parts.renewing() as renewal:
+    async with parts.opening_keys(use, documents, on_unknown_kid) as keys, parts.renewing() as renewal:
         router = Router(
             verifier=verifier,
             facts=parts.store,
@@ -82,7 +107,7 @@ async def open_worker(parts: Parts, number: int, files: Sequence[KeyDocument] | 
             now=time.time,
             interest=renewal,
         )
-        recorder = DecisionRecorder(parts.telemetry.tracer, parts.telemetry.meter)
+        recorder = ExchangeRecorder(parts.telemetry.tracer, parts.telemetry.meter, parts.telemetry.sampling)
         challenge = Challenge(settings.auth.realm, settings.auth.service)
         new_stream = partial(Stream, router, challenge, recorder, show_reason=settings.envoy.response_headers)
         server = GrpcioServer(
@@ -91,7 +116,8 @@ async def open_worker(parts: Parts, number: int, files: Sequence[KeyDocument] | 
             max_streams=settings.server.max_concurrent_streams,
             shared=settings.server.socket_access == "group",
         )
-        yield Worker(server, router, keys, renewal, parts)
+        gauge(parts.telemetry.meter, names.STREAMS, lambda: {(): server.streams})
+        yield Worker(server, router, keys, renewal, parts, recorder.journal, secrets.token_hex(8))
 
 
 def said(*words: str) -> str:
@@ -109,7 +135,7 @@ def worker_address(settings: Settings, number: int) -> str:
 
 async def serve_alone(settings: Settings, config: Path) -> None:
     """One process: the only worker, and the admin server with it. Live settings follow the file `config`."""
-    async with open_parts(settings) as parts, open_worker(parts, 0) as worker:
+    async with open_parts(settings) as parts, open_worker(parts, 0) as worker, AsyncExitStack() as opened:
         stop = stop_requested()
         role = Role(settings.envoy.admin, promoted=parts.promoted, on_followed=parts.backlog.void_leases_soon)
         serving = False
@@ -131,11 +157,22 @@ async def serve_alone(settings: Settings, config: Path) -> None:
                 keys=worker.keys.word,
             )
 
-        pages = parts.notification_pages(worker.on_lease_dropped) | parts.status_pages()
+        gauge(parts.telemetry.meter, names.WORKERS, lambda: {(): int(serving)})
+
+        async def metrics() -> bytes:
+            return merged({"0": parts.telemetry.exposition.text()})
+
+        async def decisions() -> dict[int, Report]:
+            return {0: worker.report(DECISIONS)} if serving else {}
+
+        read = await opened.enter_async_context(
+            parts.reading(decisions, metrics, health, worker.keys, lambda: reload.settings)
+        )
+        pages = parts.notification_pages(worker.on_lease_dropped) | read.pages
         admin = AdminServer(settings.admin.address, health, parts.unseen_writes(), pages)
         await admin.start()
         reconciling = Pausable(
-            lambda: keep_reconciling(settings, parts.background, lambda: serving, parts.backlog.blocks),
+            lambda: keep_reconciling(settings, parts.background, lambda: serving, parts.backlog.blocks, parts.work),
             paused=parts.promoted,
         )
         following = asyncio.create_task(role.keep())
@@ -152,40 +189,61 @@ async def serve_alone(settings: Settings, config: Path) -> None:
             following.cancel()
             await asyncio.gather(following, reloading, return_exceptions=True)
             await reconciling.close()
+            read.close()
             await admin.stop()
 
 
-async def serve_worker(first: Orders, number: int, ready: Callable[[], None], orders: AsyncIterator[Orders]) -> None:
-    """One worker process of a supervisor: tells it when it serves, adopts what it orders after the `first`, and ends
-    when told or orphaned, which is when the orders end.
+async def serve_worker(
+    first: Orders,
+    number: int,
+    ready: Callable[[], None],
+    told: AsyncIterator[Orders | Question],
+    answer: Callable[[bytes], None],
+) -> None:
+    """One worker process of a supervisor: tells it when it serves, adopts what it orders after the `first`, answers
+    its questions, and ends when told or orphaned, which is when it says no more.
 
     An orphan does not drain: nobody takes the copies of writes that no worker saw any more, so it must not go on
     deciding on evidence, and the next supervisor wants its place.
     """
     settings = first.settings
-    async with open_parts(settings) as parts, open_worker(parts, number, first.keys) as worker:
+    wanted = Seldom(_KEYS_WANTED_EVERY)
+
+    def unknown_kid() -> None:
+        if wanted.left_out("keys") is not None:
+            answer(KEYS_WANTED)
+
+    async with open_parts(settings) as parts, open_worker(parts, number, first.keys, unknown_kid) as worker:
         structlog.contextvars.bind_contextvars(worker=number)
         stop = stop_requested()
         await worker.server.start()
         ready()
         log.info("serving", address=worker_address(settings, number))
         stopping = asyncio.ensure_future(stop.wait())
-        parent = asyncio.create_task(_obey(worker, orders))
+        parent = asyncio.create_task(_obey(worker, told, answer))
         # A worker without requests must notice an outage too, for the quarantine after it.
         watching = asyncio.create_task(parts.watch_store())
         await asyncio.wait({stopping, parent}, return_when=asyncio.FIRST_COMPLETED)
         watching.cancel()
         if parent.done() and not stopping.done():
-            log.error("the supervisor is gone; ending")
+            fault = parent.exception()
+            if fault is None:
+                log.error("the supervisor is gone; ending")
+            else:
+                # The next worker is told all that is in force, so it need not end so.
+                log.error("what the supervisor orders cannot be followed; ending", exc_info=fault)
             await worker.server.stop(grace=settings.server.drain)
             return
         await drain(worker.server, settings)
         parent.cancel()
 
 
-async def _obey(worker: Worker, orders: AsyncIterator[Orders]) -> None:
-    async for order in orders:
-        worker.adopt(order.settings, order.keys)
+async def _obey(worker: Worker, told: AsyncIterator[Orders | Question], answer: Callable[[bytes], None]) -> None:
+    async for said in told:
+        if isinstance(said, Question):
+            answer(said.answer(worker.report(said.about)))
+        else:
+            worker.adopt(said.settings, said.keys)
 
 
 def mode_of(settings: Settings) -> str:

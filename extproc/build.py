@@ -10,7 +10,7 @@ from extproc.auth.keys import KeySet
 from extproc.auth.token import TokenVerifier
 from extproc.evidence.backlog import LAST_PAUSE
 from extproc.evidence.breaker import Breaker
-from extproc.evidence.guarded import GuardedStore
+from extproc.evidence.guarded import GuardedStore, LeaseLog
 from extproc.evidence.memory import MemoryStore
 from extproc.evidence.redis import connect
 from extproc.evidence.store import Store, StoreUnavailable
@@ -35,9 +35,11 @@ def build_store(settings: Settings) -> Store:
         raise SettingsError(f"the store cannot be used: {error}; correct the store table") from error
 
 
-def unhurried(store: Store) -> GuardedStore:
+def unhurried(store: Store, leases: LeaseLog | None = None) -> GuardedStore:
     """For work in the background: a call ends some time, but a second is no fault, and none is skipped."""
-    return GuardedStore(store, budget=_BACKGROUND_BUDGET, breaker=Breaker(failures=sys.maxsize, pause=0))
+    return GuardedStore(
+        store, budget=_BACKGROUND_BUDGET, breaker=Breaker(failures=sys.maxsize, pause=0), leases=leases
+    )
 
 
 def quarantine(store: StoreSettings) -> float:
@@ -67,7 +69,13 @@ def build_verifier(
 def build_secret(settings: Settings) -> Secret | None:
     """What the registries send along; None where there is none. Raises SettingsError."""
     file = settings.notifications.secret_file
-    return None if file is None else Secret.load(file)
+    return None if file is None else Secret.load(file, "notifications.secret_file", "take no notifications")
+
+
+def build_readers_secret(settings: Settings) -> Secret | None:
+    """What those send who read the admin server's pages; None where nothing is asked for. Raises SettingsError."""
+    file = settings.admin.secret_file
+    return None if file is None else Secret.load(file, "admin.secret_file", "let everybody read who reaches it")
 
 
 def build_policy(settings: Settings) -> Policy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -23,6 +24,10 @@ _HOST: Final = re.compile(r"[^/]*[.:][^/]*|localhost")
 _UPPER: Final = re.compile(r"[A-Z]")
 _TRANSPORT: Final = "docker://"
 """How skopeo and others begin a reference to a registry."""
+
+
+class RequestUnclear(ValueError):
+    """Nobody knows which request is meant; the message says what was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,22 @@ def request_of_reference(text: str) -> tuple[str, str]:
     named = Tag(tag if colon else "latest")
     # With both the digest counts, as it does for clients; the tag must be one all the same.
     return "GET", f"/v2/{_name(name)}/manifests/{Digest(digest) if at else named}"
+
+
+def request_of(words: Sequence[str]) -> tuple[str, str]:
+    """Method and path that somebody asks about: `[METHOD] /PATH`, or an image reference.
+
+    Raises ReferenceInvalid, and RequestUnclear for what is neither.
+    """
+    match list(words):
+        case [method, path] if path.startswith("/"):
+            return method.upper(), path
+        case [path] if path.startswith("/"):
+            return "GET", path
+        case [reference]:
+            return request_of_reference(reference)
+        case _:
+            raise RequestUnclear(f"{' '.join(words)!r} is neither METHOD /PATH nor one image reference")
 
 
 def past_the_processor(method: str) -> Explanation:
@@ -221,4 +242,12 @@ def _scope(access: Access) -> str:
     return f"{access.type}:{access.name}:{access.action}"
 
 
-__all__ = ["Explanation", "ReferenceInvalid", "explain", "past_the_processor", "request_of_reference"]
+__all__ = [
+    "Explanation",
+    "ReferenceInvalid",
+    "RequestUnclear",
+    "explain",
+    "past_the_processor",
+    "request_of",
+    "request_of_reference",
+]

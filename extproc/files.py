@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
-from extproc.notification.secret import Secret
+from extproc.build import build_readers_secret, build_secret
 from extproc.reconcile.source import from_file
 from extproc.registry.account import Account
 from extproc.registry.error import RegistryError
@@ -50,8 +50,11 @@ def check_account(settings: Settings) -> None:
 
 def _ours(settings: Settings) -> Iterator[Path]:
     if settings.notifications.secret_file is not None:
-        Secret.load(settings.notifications.secret_file)
+        build_secret(settings)
         yield settings.notifications.secret_file
+    if settings.admin.secret_file is not None:
+        build_readers_secret(settings)
+        yield settings.admin.secret_file
     if settings.service_account.password_file is not None:
         check_account(settings)
         yield settings.service_account.password_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -13,28 +13,40 @@ from typing import Final
 
 import structlog
 
+from extproc.admin.access import Readers
+from extproc.admin.metrics import PATH as METRICS
+from extproc.admin.metrics import MetricsPage
 from extproc.admin.notifications import NotificationEndpoint
-from extproc.admin.server import Page
+from extproc.admin.server import Health, Page
 from extproc.admin.status import BELOW, PATH, StatusPage
+from extproc.admin.turn import Turn
 from extproc.admin.unseen import UnseenWrites
 from extproc.auth.keys import KeyDocument, KeySet
-from extproc.build import build_secret, build_store, quarantine, unhurried
+from extproc.build import build_policy, build_readers_secret, build_secret, build_store, quarantine, unhurried
 from extproc.evidence.backlog import Backlog
-from extproc.evidence.breaker import Breaker
+from extproc.evidence.breaker import Breaker, State
 from extproc.evidence.guarded import GuardedStore
 from extproc.evidence.store import StoreUnavailable
 from extproc.jwks.opening import OpenKeys, open_keys
 from extproc.live.reload import Reload
 from extproc.notification.ingest import Ingest
 from extproc.oci.reference import Name, Tag
+from extproc.page.opening import Sources, condition_of, open_page
+from extproc.page.watch import Reports as WorkerReports
 from extproc.renewal.opening import open_renewal
 from extproc.renewal.renewal import Renewal
 from extproc.routing.router import MARK_MARGIN
 from extproc.settings import Settings, Sites
 from extproc.status.reports import Reports
 from extproc.telemetry import names
+from extproc.telemetry.counter import counter
+from extproc.telemetry.gauge import gauge
+from extproc.telemetry.leases import LeaseTally
 from extproc.telemetry.notification import NotificationRecorder
+from extproc.telemetry.prometheus import CONTENT_TYPE
 from extproc.telemetry.setup import Telemetry, build_telemetry, configure_log
+from extproc.telemetry.store_spans import StoreSpans
+from extproc.telemetry.work import Work
 
 log = structlog.get_logger()
 
@@ -44,6 +56,15 @@ _FIRST_LOOKS: Final = 0.1
 """Seconds between the first looks at the store, so that a start without it says so soon."""
 _LAST_TRIES: Final = 2.0
 """Seconds in which the store may still take what it did not, when we stop; less than the supervisor waits for us."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPages:
+    """Of the admin server, by their paths."""
+
+    pages: dict[str, Page]
+    close: Callable[[], None]
+    """Before the server stops: what is still being sent ends."""
 
 
 @dataclass(slots=True)
@@ -62,6 +83,11 @@ class Parts:
     promoted: bool = False
     """This site is the primary."""
 
+    @property
+    def work(self) -> Work:
+        """For spans of what no exchange waits for."""
+        return Work(self.telemetry.tracer, self.telemetry.sampling)
+
     def adopt_role(self, sites: Sites) -> None:
         """As a secondary again, trust no lease from before.
 
@@ -74,7 +100,7 @@ class Parts:
             self.backlog.void_leases_soon()
 
     def unseen_writes(self) -> UnseenWrites:
-        copies = self.telemetry.meter.create_counter(names.UNSEEN_WRITES, unit="{write}")
+        copies = counter(self.telemetry.meter, names.UNSEEN_WRITES, unit="{write}")
         return UnseenWrites(
             self.backlog, self.settings.policy.write_timeout + MARK_MARGIN, count=lambda: copies.add(1)
         )
@@ -88,6 +114,7 @@ class Parts:
             # The primary of its questions is no primary while this site is.
             blocks=lambda name: self.promoted or self.backlog.blocks(name),
             count=lambda outcome: looks.add(1, {names.OUTCOME: outcome.value}),
+            work=self.work,
         )
 
     def notification_pages(self, on_lease_dropped: Callable[[Name, Tag], None] | None = None) -> dict[str, Page]:
@@ -98,30 +125,58 @@ class Parts:
             secret=build_secret(self.settings),
             max_body=self.settings.notifications.max_body,
             refusals=recorder,
+            work=self.work,
         )
         return {"/notifications/primary": endpoint.primary, "/notifications/secondary": endpoint.secondary}
 
-    def status_pages(self) -> dict[str, Page]:
-        """For the admin server."""
-        settings = self.settings
-        page = StatusPage(
-            Reports(
-                self.background,
-                url=settings.store.public_url,
-                max_staleness=settings.policy.max_staleness,
-                promoted=lambda: self.promoted,
-            )
+    @asynccontextmanager
+    async def reading(
+        self,
+        reports: WorkerReports,
+        metrics: Callable[[], Awaitable[bytes]],
+        health: Callable[[], Health],
+        keys: OpenKeys,
+        settings: Callable[[], Settings],
+    ) -> AsyncIterator[ReadPages]:
+        """For the admin server: what people and scrapers read. `settings`: those in force. Raises SettingsError when
+        the readers' secret cannot be read."""
+        of = self.settings
+        readers = Readers(of.admin.address, build_readers_secret(of))
+        turn = Turn()
+        status = Reports(
+            self.background,
+            url=of.store.public_url,
+            max_staleness=of.policy.max_staleness,
+            promoted=lambda: self.promoted,
         )
-        return {PATH: page, BELOW: page}
+        sources = Sources(
+            reports,
+            lambda: condition_of(health(), of.server.workers, keys),
+            status,
+            self.background,
+            lambda: build_policy(settings()),
+        )
+        page = StatusPage(status, turn)
+        async with open_page(of, sources, turn) as pages:
+            scraped = MetricsPage(metrics, CONTENT_TYPE)
+            read: dict[str, Page] = {PATH: page, BELOW: page, METRICS: scraped, **pages.all()}
+            yield ReadPages({path: readers.only(each) for path, each in read.items()}, pages.close)
 
     def opening_keys(
-        self, use: Callable[[KeySet], None], files: Sequence[KeyDocument] | None = None
+        self,
+        use: Callable[[KeySet], None],
+        documents: Sequence[KeyDocument] | None = None,
+        on_unknown_kid: Callable[[], None] = lambda: None,
     ) -> AbstractAsyncContextManager[OpenKeys]:
-        """The issuer's keys, kept up to date meanwhile; `use` gets each new set. `files`: see `open_keys`. Raises
-        auth.keys.KeysInvalid and SettingsError."""
+        """The issuer's keys, kept up to date meanwhile; `use` gets each new set. `documents` and `on_unknown_kid`:
+        see `open_keys`. Raises auth.keys.KeysInvalid and SettingsError."""
         meter = self.telemetry.meter
-        fetches = meter.create_counter(names.KEY_FETCHES, unit="{fetch}")
+        fetches = counter(
+            meter, names.KEY_FETCHES, unit="{fetch}", series=[{names.OUTCOME: "good"}, {names.OUTCOME: "failed"}]
+        )
         known = meter.create_gauge(names.KEYS, unit="{name}")
+        if self.settings.auth.mode != "passthrough":
+            known.set(0)  # until there are some: who never gets any must be seen, too
 
         def tell(keys: KeySet) -> None:
             use(keys)
@@ -131,13 +186,17 @@ class Parts:
             self.settings,
             tell,
             on_fetch=lambda good: fetches.add(1, {names.OUTCOME: "good" if good else "failed"}),
-            files=files,
+            documents=documents,
+            on_unknown_kid=on_unknown_kid,
+            work=self.work,
         )
 
     def reloading(self, config: Path, adopt: Callable[[Settings], None]) -> Reload:
         """Of the configuration file; what is adopted is logged as it says, too."""
         meter = self.telemetry.meter
-        reloads = meter.create_counter(names.RELOADS, unit="{reload}")
+        reloads = counter(
+            meter, names.RELOADS, unit="{reload}", series=[{names.OUTCOME: "adopted"}, {names.OUTCOME: "broken"}]
+        )
         valid = meter.create_gauge(names.CONFIGURATION_VALID)
         valid.set(1)
 
@@ -165,7 +224,12 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     """Build, and close in reverse. Every lease from before this moment is void, as soon as the store takes it."""
     configure_log(settings.telemetry.log_level, settings.telemetry.log_format)
     telemetry = build_telemetry(settings.telemetry)
-    changes = telemetry.meter.create_counter(names.STORE_CHANGES, unit="{change}")
+    changes = counter(
+        telemetry.meter,
+        names.STORE_CHANGES,
+        unit="{change}",
+        series=[{names.STORE_AVAILABLE: True}, {names.STORE_AVAILABLE: False}],
+    )
     store = build_store(settings)
     shown = settings.store.public_url
     parts: Parts
@@ -183,19 +247,50 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             )
 
     budget = settings.store.budget
+    leases = LeaseTally(telemetry.meter)
+    watch = StoreSpans(telemetry.tracer, "memory" if settings.store.url.startswith("memory") else "redis")
+    breaker = Breaker(failures=settings.store.breaker_failures, pause=settings.store.breaker_pause)
     guarded = GuardedStore(
         store,
         budget=budget,
-        breaker=Breaker(failures=settings.store.breaker_failures, pause=settings.store.breaker_pause),
+        breaker=breaker,
         quarantine=quarantine(settings.store),
         on_change=on_change,
+        watch=watch,
+        leases=leases.of("exchange"),
     )
     # Invalidations never wait for a breaker: while it is open here, another worker may reach the store and
     # serve what this write makes untrue.
-    always = GuardedStore(store, budget=budget, breaker=Breaker(failures=sys.maxsize, pause=0))
-    patient = GuardedStore(store, budget=_INGEST_BUDGET, breaker=Breaker(failures=sys.maxsize, pause=0))
+    always = GuardedStore(
+        store,
+        budget=budget,
+        breaker=Breaker(failures=sys.maxsize, pause=0),
+        watch=watch,
+        leases=leases.of("exchange"),
+    )
+    patient = GuardedStore(
+        store,
+        budget=_INGEST_BUDGET,
+        breaker=Breaker(failures=sys.maxsize, pause=0),
+        watch=watch,
+        leases=leases.of("notification"),
+    )
     backlog = Backlog(always, start_voided=True)
-    parts = Parts(settings, telemetry, guarded, patient, unhurried(store), backlog, promoted=settings.sites.promoted)
+    parts = Parts(
+        settings,
+        telemetry,
+        guarded,
+        patient,
+        unhurried(store, leases.of("reconcile")),
+        backlog,
+        promoted=settings.sites.promoted,
+    )
+    gauge(telemetry.meter, names.STORE_USED, lambda: {(): int(parts.store_ok)})
+    gauge(
+        telemetry.meter,
+        names.BREAKER,
+        lambda: {((names.STATE, state.value),): int(breaker.state is state) for state in State},
+    )
     retrying = asyncio.create_task(parts.backlog.run())
     try:
         yield parts

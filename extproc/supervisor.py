@@ -25,7 +25,9 @@ import structlog
 
 from extproc.admin.server import AdminServer, Health
 from extproc.app import mode_of, said, stop_requested
+from extproc.auth.keys import KeySet
 from extproc.jwks.opening import OpenKeys
+from extproc.live.asking import DECISIONS, KEYS_WANTED, LONGEST, METRICS, Asking, Report
 from extproc.live.orders import Orders
 from extproc.live.pausable import Pausable
 from extproc.live.role import Role
@@ -35,6 +37,9 @@ from extproc.parts import Parts, open_parts
 from extproc.reconcile.schedule import keep_reconciling
 from extproc.settings import Settings
 from extproc.telemetry import names
+from extproc.telemetry.counter import counter
+from extproc.telemetry.gauge import gauge
+from extproc.telemetry.prometheus import merged
 from extproc.telemetry.setup import configure_log
 
 log = structlog.get_logger()
@@ -45,6 +50,8 @@ _YOUNG = 10.0
 """Seconds: a worker that lived longer is restarted without a pause growing."""
 _SEEN_BY_ENVOY: Final = 2.5
 """Seconds until Envoy, which looks each second, has seen that a worker serves again."""
+_MOST_UNREAD: Final = 4 * 2**20
+"""Bytes of orders that a worker has not read: hundreds of an ordinary configuration, and two of any."""
 READY: Final = b"ready\n"
 """What a worker writes to standard output once it serves."""
 FAILED: Final = b"failed "
@@ -85,16 +92,33 @@ class Supervisor:
         self._restart_asked = asyncio.Event()
         self._restarting: set[int] = set()
         """Workers that end because we told them to."""
+        self._asking = Asking()
         self._changed = asyncio.Condition()
         """A worker has begun or ceased to serve."""
-        self._restarts = parts.telemetry.meter.create_counter(names.RESTARTS, unit="{restart}")
-        self._exits = parts.telemetry.meter.create_counter(names.WORKER_EXITS, unit="{exit}")
+        self._restarts = counter(parts.telemetry.meter, names.RESTARTS, unit="{restart}")
+        gauge(parts.telemetry.meter, names.WORKERS, lambda: {(): len(self._serving)})
+        self._exits = counter(
+            parts.telemetry.meter,
+            names.WORKER_EXITS,
+            unit="{exit}",
+            series=[{names.WORKER_CLEAN: True}, {names.WORKER_CLEAN: False}],
+        )
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; then drain every worker. Raises AdminError and WorkersFailed."""
-        pages = self._parts.notification_pages(self._on_lease_dropped) | self._parts.status_pages()
-        admin = AdminServer(self._settings.admin.address, self._health, self._parts.unseen_writes(), pages)
-        await admin.start()
+        async with self._parts.reading(
+            self._decisions, self._metrics, self._health, self._keys, lambda: self._settings
+        ) as read:
+            pages = self._parts.notification_pages(self._on_lease_dropped) | read.pages
+            admin = AdminServer(self._settings.admin.address, self._health, self._parts.unseen_writes(), pages)
+            await admin.start()
+            try:
+                await self._serve()
+            finally:
+                read.close()
+                await admin.stop()
+
+    async def _serve(self) -> None:
         requested = asyncio.create_task(stop_requested().wait())
         watching = asyncio.create_task(self._parts.watch_store())
         reloading = asyncio.create_task(self._reload.keep())
@@ -116,7 +140,6 @@ class Supervisor:
             ended = await asyncio.gather(*keepers, return_exceptions=True)
             await asyncio.gather(watching, reloading, restarting, following, return_exceptions=True)
             await reconciling.close()
-            await admin.stop()
         for outcome in ended:
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -127,6 +150,7 @@ class Supervisor:
             self._parts.background,
             lambda: len(self._serving) == self._settings.server.workers,
             self._parts.backlog.blocks,
+            self._parts.work,
         )
 
     async def _keep(self, number: int) -> None:
@@ -159,6 +183,7 @@ class Supervisor:
             *(sys.executable, "-m", "extproc.worker", "--number", str(number)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            limit=LONGEST,
             start_new_session=True,  # a terminal's Ctrl-C is for the supervisor, which drains
         )
         self._processes[number] = process
@@ -193,6 +218,11 @@ class Supervisor:
         if line == READY:
             self._ever_served.add(number)
             await self._set_serving(number, True)
+            while process.stdout is not None and (said := await process.stdout.readline()):
+                if said == KEYS_WANTED:
+                    self._keys.unknown_kid()
+                else:
+                    self._asking.take(number, said)
         elif line.startswith(FAILED):
             self._faults[number] = line.removeprefix(FAILED).decode(errors="replace").strip()
 
@@ -210,13 +240,27 @@ class Supervisor:
             self._reconciling.pause(self._parts.promoted)
         self._settings = settings
         configure_log(settings.telemetry.log_level, settings.telemetry.log_format)
+        self.order()
+
+    def order(self) -> None:
+        """Tell every worker what is in force."""
         for process in self._processes.values():
             self._order(process)
 
     def _order(self, process: asyncio.subprocess.Process) -> None:
-        """Tell a worker what is in force. One that has ended hears nothing; its successor is told at its start."""
-        if process.stdin is not None and not process.stdin.is_closing():
-            process.stdin.write(Orders(self._settings, self._keys.keys.files).line())
+        """Tell a worker what is in force. One that has ended hears nothing; its successor is told at its start.
+
+        One that reads no more (it was stopped, or hangs) decides by what was in force long ago: it must end.
+        """
+        if process.stdin is None or process.stdin.is_closing():
+            return
+        line = Orders(self._settings, self._keys.keys.documents).line()
+        if process.stdin.transport.get_write_buffer_size() > max(_MOST_UNREAD, 2 * len(line)):
+            log.error("worker does not read its orders; killing it", pid=process.pid)
+            with suppress(ProcessLookupError):
+                process.kill()
+            return
+        process.stdin.write(line)
 
     async def _restart_when_asked(self) -> None:
         """At SIGUSR2 every worker, one after another. Never ends by itself."""
@@ -252,6 +296,21 @@ class Supervisor:
         self._restarts.add(1)
         await asyncio.sleep(_SEEN_BY_ENVOY)
 
+    async def _reports(self, about: str) -> dict[int, Report]:
+        """Of every worker that answers."""
+        serving = {number: self._processes[number] for number in self._serving if number in self._processes}
+        return await self._asking.reports(about, serving)
+
+    async def _decisions(self) -> dict[int, Report]:
+        return await self._reports(DECISIONS)
+
+    async def _metrics(self) -> bytes:
+        """Of every worker that answers, and of this process."""
+        reports = await self._reports(METRICS)
+        pages = {str(number): str(report["metrics"]) for number, report in sorted(reports.items())}
+        own = self._parts.telemetry.exposition.text()
+        return await asyncio.to_thread(merged, {**pages, "supervisor": own})
+
     def _health(self) -> Health:
         return Health(
             ready=bool(self._serving) and self._keys.known and not self._stopping.is_set(),
@@ -265,9 +324,16 @@ class Supervisor:
 
 async def supervise(settings: Settings, config: Path) -> None:
     """Serve with N workers until told to stop."""
+    supervisor: Supervisor | None = None
+
+    def keys_changed(known: KeySet) -> None:
+        if supervisor is not None:
+            supervisor.order()
+
     async with (
         open_parts(settings) as parts,
-        parts.opening_keys(lambda known: None) as keys,
+        parts.opening_keys(keys_changed) as keys,
         parts.renewing() as renewal,
     ):
-        await Supervisor(config, parts, keys, None if renewal is None else renewal.on_lease_dropped).run()
+        supervisor = Supervisor(config, parts, keys, None if renewal is None else renewal.on_lease_dropped)
+        await supervisor.run()

@@ -11,40 +11,41 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from typing import Final
 
 import uvloop
 
 from extproc.app import serve_worker
 from extproc.auth.keys import KeysInvalid
 from extproc.evidence.store import StoreUnavailable
+from extproc.live.asking import LONGEST, Question, told
 from extproc.live.orders import Orders
 from extproc.live.signals import ignore_requests
 from extproc.settings import SettingsError
 from extproc.supervisor import FAILED, READY
 from extproc.transport.grpcio import ListenError
 
-_LONGEST: Final = 2**24
-"""Bytes of one line: a list of names to include may be long."""
-
 
 async def _run(number: int) -> None:
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=_LONGEST)
+    reader = asyncio.StreamReader(limit=LONGEST)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    orders = _orders(reader)
-    first = await anext(orders, None)
-    if first is not None:  # else the supervisor was gone at once
-        await serve_worker(first, number, _tell_ready, orders)
+    told_to = _told(reader)
+    first = await anext(told_to, None)
+    if not isinstance(first, Orders):
+        return  # the supervisor was gone at once
+    # The loop closes what it is given; main() may still have something to say.
+    answers, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
+
+    def answer(line: bytes) -> None:
+        if answers.get_write_buffer_size() == 0:
+            answers.write(line)
+
+    await serve_worker(first, number, lambda: answers.write(READY), told_to, answer)
 
 
-async def _orders(reader: asyncio.StreamReader) -> AsyncIterator[Orders]:
+async def _told(reader: asyncio.StreamReader) -> AsyncIterator[Orders | Question]:
     while line := await reader.readline():
-        yield Orders.taken(line)
-
-
-def _tell_ready() -> None:
-    os.write(sys.stdout.fileno(), READY)
+        yield told(line)
 
 
 def main() -> None:

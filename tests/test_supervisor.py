@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import grpc
 import pytest
+from aiohttp import web
 
 from extproc.parts import open_parts
 from extproc.supervisor import Supervisor
 from extproc.transport.grpcio import METHOD
-from tests.auth.issuer import claims, public_pem, token, verification_key
+from tests.auth.issuer import claims, jwk, public_pem, token, verification_key
+from tests.registry.server import Server
 from tests.support.heads import EVERY_TYPE, INDEX
 from tests.support.loaded import loaded
 from tests.support.messages import PRIMARY, Reply, request_head, response_head
@@ -51,11 +55,11 @@ def program(tmp_path: Path, redis: RedisServer) -> Iterator[Program]:
         redis.kill()
 
 
-def _with_a_token() -> bytes:
+def _with_a_token(kind: str = "rsa") -> bytes:
     now = time.time()
     access = [{"type": "repository", "name": "g/app", "actions": ["pull"]}]
-    kid = next(iter(verification_key("rsa").ids()))
-    shown = token(claims(iat=now, nbf=now, exp=now + 300, access=access), kid=kid)
+    kid = next(iter(verification_key(kind).ids()))
+    shown = token(claims(iat=now, nbf=now, exp=now + 300, access=access), kid=kid, kind=kind)
     return request_head(
         "GET", "/v2/g/app/manifests/latest", ("accept", EVERY_TYPE[0]), ("authorization", f"Bearer {shown}")
     )
@@ -88,10 +92,10 @@ async def push(program: Program, worker: int) -> str:
     return reply.set_headers["x-geo-reason"]
 
 
-async def until(program: Program, worker: int, reason: str, answer: bytes = b"") -> None:
+async def until(program: Program, worker: int, reason: str, answer: bytes = b"", head: bytes = HEAD) -> None:
     """Read until the reason is given."""
     async with asyncio.timeout(20):
-        while await exchange(program, worker, answer) != reason:  # noqa: ASYNC110 - a state, not an event
+        while await exchange(program, worker, answer, head) != reason:  # noqa: ASYNC110 - a state, not an event
             await asyncio.sleep(0.01)
 
 
@@ -290,6 +294,68 @@ class TestLive:
         finally:
             redis.kill()
 
+    async def test_the_issuer_is_asked_once_for_all_workers_and_need_not_be_there_for_a_new_one(
+        self, tmp_path: Path, redis: RedisServer
+    ) -> None:
+        keys = [jwk("rsa")]
+
+        async def answer(request: web.BaseRequest) -> web.Response:
+            return web.json_response({"keys": keys}) if keys else web.Response(status=503)
+
+        settings = f'store = {{url = "{redis.url}", budget = 1.0}}\nenvoy.message_timeout = 3\nserver.workers = 2\n'
+        try:
+            await asyncio.to_thread(redis.start)
+            async with Server(answer) as issuer:
+                auth = (
+                    'auth.realm = "https://issuer/"\nauth.keys_min_interval = 0.1\n'
+                    f'auth.keys_url = "{issuer.url}/keys"\n'
+                )
+                with Program(tmp_path, settings, auth=auth) as program:
+                    await asyncio.to_thread(program.ready, workers=2)
+                    assert issuer.paths == ["/keys"]
+                    for worker in (0, 1):
+                        assert await exchange(program, worker, head=_with_a_token()) == "tag-unverified"
+                    # It is rotated: one worker meets the new key, and all get it.
+                    keys[:] = [jwk("other")]
+                    for worker in (0, 1):
+                        await until(program, worker, "tag-unverified", head=_with_a_token("other"))
+                    keys.clear()
+                    for killed in program.workers():
+                        os.kill(killed, signal.SIGKILL)
+                    await asyncio.to_thread(eventually, lambda: len(program.logged("worker ended")) == 2, "noticed")
+                    await asyncio.to_thread(eventually, lambda: program.readyz()[1]["workers"] == 2, "both serve")
+                    program.workers_seen |= program.workers()
+                    assert await exchange(program, 0, head=_with_a_token("other")) == "tag-unverified"
+        finally:
+            redis.kill()
+
+    async def test_a_worker_that_reads_no_more_is_killed(self, tmp_path: Path, redis: RedisServer) -> None:
+        """Its orders would pile up, and it would decide by old ones when it goes on."""
+        settings = f'store = {{url = "{redis.url}", budget = 1.0}}\nenvoy.message_timeout = 3\nserver.workers = 2\n'
+        names = ",".join(f'"g/{"x" * 200}-{number}"' for number in range(10_000))
+        try:
+            await asyncio.to_thread(redis.start)
+            with Program(tmp_path, settings + "rollout.include = []\n") as program:
+                await asyncio.to_thread(program.ready, workers=2)
+                stopped = min(program.workers())
+                os.kill(stopped, signal.SIGSTOP)
+                for change in range(20):
+                    included = f'rollout.include = [{names}, "g/{change}"]'
+                    program.rewrite(partial(re.sub, r"(?m)^rollout.include.*$", included))
+                    program.send(signal.SIGHUP)
+                    await asyncio.to_thread(eventually, partial(_read, program, change + 1), "it is read")
+                    if not alive(stopped):
+                        break
+                await asyncio.to_thread(
+                    eventually, lambda: program.logged("worker does not read its orders"), "it is noticed"
+                )
+                await asyncio.to_thread(eventually, lambda: program.readyz()[1]["workers"] == 2, "both serve")
+                program.workers_seen |= program.workers()
+                assert not alive(stopped)
+                assert await exchange(program, 0) == "name-excluded"
+        finally:
+            redis.kill()
+
 
 class TestRestart:
     async def test_one_after_another(self, program: Program, redis: RedisServer) -> None:
@@ -354,3 +420,7 @@ class TestRestart:
             await asyncio.wait_for(told.wait(), 10)
             await subject._set_serving(0, True)  # its successor
             await asyncio.wait_for(restarting, 10)
+
+
+def _read(program: Program, times: int) -> bool:
+    return len(program.logged("configuration read")) >= times

@@ -9,5 +9,5 @@ from typing import Any
 from aiohttp import web
 
 
-def line(document: Mapping[str, Any], status: int) -> web.Response:
-    return web.json_response(text=json.dumps(document) + "\n", status=status)
+def line(document: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response(text=json.dumps(document) + "\n", status=status, headers=headers)

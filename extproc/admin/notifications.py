@@ -20,13 +20,17 @@ from typing import Final, Protocol
 
 import structlog
 from aiohttp import web
+from opentelemetry.semconv.attributes.http_attributes import HTTP_REQUEST_METHOD
+from opentelemetry.trace import SpanKind
 
 from extproc.evidence.store import StoreUnavailable
 from extproc.notification.envelope import NotificationInvalid, parse_envelope
 from extproc.notification.event import Event, Site
 from extproc.notification.secret import Secret
 from extproc.oci.media_type import bare_media_type
+from extproc.telemetry import names
 from extproc.telemetry.seldom import Seldom
+from extproc.telemetry.work import Work
 
 log = structlog.get_logger()
 
@@ -85,14 +89,17 @@ class NotificationEndpoint:
         secret: Secret | None,
         max_body: int,
         refusals: Refusals,
+        work: Work | None = None,
         body_within: float = _BODY_WITHIN,
         seldom: Seldom | None = None,
     ) -> None:
-        """`max_body` in bytes, `body_within` in seconds. Without a secret everything is refused."""
+        """`max_body` in bytes, `body_within` in seconds. Without a secret everything is refused. `work`: for
+        spans of what is let in."""
         self._sink = sink
         self._secret = secret
         self._max_body = max_body
         self._refusals = refusals
+        self._work = work or Work.untraced()
         self._body_within = body_within
         self._seldom = seldom or Seldom()
         self._held = 0
@@ -106,14 +113,14 @@ class NotificationEndpoint:
     async def _answer(self, site: Site, request: web.BaseRequest) -> web.Response:
         try:
             self._admit(request)
-            self._held += 1
-            try:
-                body = await self._body(request)
-                large = len(body) >= _BESIDE
-                events = await asyncio.to_thread(parse_envelope, body) if large else parse_envelope(body)
-                await self._sink.take(site, events)
-            finally:
-                self._held -= 1
+            # Only now: a stranger's trace context counts for nothing.
+            with self._work.span(
+                f"{names.NOTIFICATION_SPAN}/{site.value}",
+                {names.SITE: site.value, HTTP_REQUEST_METHOD: request.method},
+                kind=SpanKind.SERVER,
+                traceparent=request.headers.get("traceparent", ""),
+            ):
+                events = await self._take(site, request)
         except NotificationInvalid as error:
             return self._refuse(site, request, _Refused(400, str(error)))
         except StoreUnavailable:
@@ -123,6 +130,18 @@ class NotificationEndpoint:
         except _Refused as refused:
             return self._refuse(site, request, refused)
         return web.json_response({"taken": len(events)})
+
+    async def _take(self, site: Site, request: web.BaseRequest) -> Sequence[Event]:
+        """Raises NotificationInvalid, StoreUnavailable and _Refused."""
+        self._held += 1
+        try:
+            body = await self._body(request)
+            large = len(body) >= _BESIDE
+            events = await asyncio.to_thread(parse_envelope, body) if large else parse_envelope(body)
+            await self._sink.take(site, events)
+        finally:
+            self._held -= 1
+        return events
 
     def _admit(self, request: web.BaseRequest) -> None:
         """Before anything of the body is read. Raises _Refused."""

@@ -53,7 +53,7 @@ class AdminError(Exception):
     """The admin address cannot be listened on; the message names it and the remedy."""
 
 
-Page = Callable[[web.BaseRequest], Awaitable[web.Response]]
+Page = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 """Answers the requests to one path, except PUT and DELETE."""
 
 _LIMITS: Final = Limits()
@@ -70,7 +70,7 @@ class AdminServer:
         pages: Mapping[str, Page] | None = None,
         limits: Limits = _LIMITS,
     ) -> None:
-        """`pages` by their exact path; one whose path ends with a slash has all paths below it, too."""
+        """`pages` by their exact path; one whose path ends with a slash has all paths below it, too, but for `/`."""
         self._address = address
         self._health = health
         self._unseen = unseen
@@ -111,7 +111,7 @@ class AdminServer:
             self._untold = False
             await self._unseen.unreadable()
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         match request.method, request.raw_path.partition("?")[0]:
             case ("PUT" | "DELETE") as method, _:
                 await self._unseen.take(method, request.raw_path)
@@ -127,8 +127,8 @@ class AdminServer:
                 return web.Response(status=404)
 
     def _page(self, path: str) -> Page | None:
-        above = (page for prefix, page in self._pages.items() if prefix.endswith("/") and path.startswith(prefix))
-        return self._pages.get(path) or next(above, None)
+        below = ((prefix, page) for prefix, page in self._pages.items() if prefix.endswith("/") and prefix != "/")
+        return self._pages.get(path) or next((page for prefix, page in below if path.startswith(prefix)), None)
 
 
 def _reason(error: OSError) -> str:

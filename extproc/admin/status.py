@@ -1,7 +1,6 @@
 """What is held, as JSON: GET /status (all names, or `?limit=N`), GET /status/<name>.
 
-One report at a time: who asks for the same one meanwhile gets that one, who asks for another waits. So the pages
-cannot be made to slow what this process is for. They name repositories: the admin address is not for everybody.
+They name repositories: the admin address is not for everybody.
 """
 
 from __future__ import annotations
@@ -14,14 +13,13 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from extproc.admin.line import line
+from extproc.admin.turn import TooMany, Turn
 from extproc.evidence.fault import fault
 from extproc.evidence.store import StoreUnavailable
 from extproc.oci.reference import Name, ReferenceInvalid
 
 PATH: Final = "/status"
 BELOW: Final = "/status/"
-_WAITING: Final = 100
-"""Reports asked for; one more is refused."""
 _LIMIT: Final = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 Document = Mapping[str, Any]
@@ -42,10 +40,9 @@ class Reports(Protocol):
 class StatusPage:
     """A page of the admin server, for both paths."""
 
-    def __init__(self, reports: Reports) -> None:
+    def __init__(self, reports: Reports, turn: Turn) -> None:
         self._reports = reports
-        self._turn = asyncio.Lock()
-        self._under_way: dict[_Wanted, asyncio.Task[web.Response]] = {}
+        self._turn = turn
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
         if request.method not in {"GET", "HEAD"}:
@@ -54,27 +51,22 @@ class StatusPage:
             wanted = _wanted(request)
         except ValueError as error:
             return line({"error": str(error)}, 400)
-        task = self._under_way.get(wanted)
-        if task is None:
-            if len(self._under_way) >= _WAITING:
-                return line({"error": "too many reports are waited for; ask again"}, 503)
-            task = self._under_way[wanted] = asyncio.create_task(self._in_turn(wanted))
-            task.add_done_callback(lambda _: self._under_way.pop(wanted))
-        # Who asked first may go away; the others still want it.
-        found = await asyncio.shield(task)
+        try:
+            found = await self._turn.of(("status", wanted), lambda: self._made(wanted))
+        except TooMany as error:
+            return line({"error": str(error)}, 503)
         return web.Response(status=found.status, body=found.body, content_type="application/json")
 
-    async def _in_turn(self, wanted: _Wanted) -> web.Response:
-        async with self._turn:
-            try:
-                if isinstance(wanted, Name):
-                    document = await self._reports.name(wanted)
-                    status = 200 if document["held"] else 404
-                else:
-                    document = await self._reports.site(wanted)
-                    status = 200 if document["store"]["available"] else 503
-            except StoreUnavailable as error:
-                document, status = {"error": fault(error)}, 503
+    async def _made(self, wanted: _Wanted) -> web.Response:
+        try:
+            if isinstance(wanted, Name):
+                document = await self._reports.name(wanted)
+                status = 200 if document["held"] else 404
+            else:
+                document = await self._reports.site(wanted)
+                status = 200 if document["store"]["available"] else 503
+        except StoreUnavailable as error:
+            document, status = {"error": fault(error)}, 503
         return await asyncio.to_thread(line, document, status)
 
 

@@ -37,6 +37,7 @@ from extproc.bootstrap.names import (
     STALE,
     seconds,
 )
+from extproc.bootstrap.tracing import collector
 from extproc.settings import Settings, Site
 
 UNCOUNTED = 2**32 - 1
@@ -57,7 +58,7 @@ def clusters(settings: Settings) -> list[Cluster]:
         _in_a_row(settings, PRIMARY_THEN_SECONDARY, PRIMARY_IF_WELL, STALE, PRIMARY_AFTER_ALL),
         _local(settings),
     ]
-    found += [_processor(settings), _admin(settings)]
+    found += [_processor(settings), _admin(settings), *collector(settings)]
     if sites.issuer is not None:
         found.append(_site(settings, ISSUER, sites.issuer))
     return found

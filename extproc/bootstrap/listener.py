@@ -25,6 +25,8 @@ from extproc.bootstrap.endpoints import address
 from extproc.bootstrap.header import remove
 from extproc.bootstrap.names import BUFFER, GEO_REASON, GEO_ROUTE, GEO_SITE, GEO_STALE, UNBOUNDED, seconds
 from extproc.bootstrap.routes import route_configuration
+from extproc.bootstrap.site_stats import site_stats
+from extproc.bootstrap.tracing import tracing
 from extproc.settings import Settings
 
 
@@ -58,7 +60,8 @@ def connection_manager(settings: Settings) -> HttpConnectionManager:
         early_header_mutation_extensions=[_unforgeable()],
         http_filters=filters.http_filters(settings),
         route_config=route_configuration(settings),
-        access_log=access_logs(envoy),
+        access_log=[*access_logs(envoy), site_stats()],
+        tracing=tracing(settings.telemetry),
         local_reply_config=local_reply.unavailable(show_site=envoy.response_headers),
         # Fact 14. Routes, processor and registry all see the path after this; the query is left alone.
         normalize_path=True,

@@ -23,6 +23,7 @@ value of `x-geo-route` for the former."""
 EXTPROC: Final = "geo_extproc"
 ADMIN: Final = "geo_admin"
 ISSUER: Final = "issuer"
+COLLECTOR: Final = "otlp_collector"
 
 GEO_ROUTE: Final = "x-geo-route"
 """Set by the processor: `secondary`, `primary`, `primary-then-secondary` or `local`. A request without it was seen by

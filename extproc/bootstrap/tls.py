@@ -45,8 +45,8 @@ def downstream(envoy: Envoy) -> TransportSocket | None:
     )
 
 
-def upstream(site: Site) -> TransportSocket | None:
-    """TLS towards a site, or None for plain HTTP.
+def upstream(site: Site, *, alpn: str = "http/1.1") -> TransportSocket | None:
+    """TLS towards a site, or None for plain HTTP. `alpn`: the protocol that is spoken (RFC 7301).
 
     Envoy checks neither chain nor name unless told to: both are named here.
     """
@@ -70,7 +70,7 @@ def upstream(site: Site) -> TransportSocket | None:
                         )
                     ],
                 ),
-                alpn_protocols=["http/1.1"],
+                alpn_protocols=[alpn],
             ),
             # RFC 6066, 3: a literal address is no server name.
             sni="" if is_address else name,

@@ -64,17 +64,12 @@ def explain_command(
 
 def _request(arguments: list[str]) -> tuple[str, str]:
     """Method and path. Raises ReferenceInvalid and UsageError."""
-    from extproc.explain import request_of_reference
+    from extproc.explain import RequestUnclear, request_of
 
-    match arguments:
-        case [method, path] if path.startswith("/"):
-            return method.upper(), path
-        case [path] if path.startswith("/"):
-            return "GET", path
-        case [reference]:
-            return request_of_reference(reference)
-        case _:
-            raise UsageError(f"{' '.join(arguments)!r} is neither METHOD /PATH nor one image reference")
+    try:
+        return request_of(arguments)
+    except RequestUnclear as error:
+        raise UsageError(str(error)) from error
 
 
 def _print(found: Explanation, notes: list[str], output: Output) -> None:

@@ -58,7 +58,7 @@ def _document(settings: Settings, name: Name | None, limit: int | None) -> dict[
     from extproc.status.serving import ask_serving
 
     if settings.store.url == "memory://":
-        return asyncio.run(ask_serving(settings.admin.address, name, limit))
+        return asyncio.run(ask_serving(settings.admin, name, limit))
 
     async def report(store: Store) -> dict[str, Any]:
         reports = Reports(

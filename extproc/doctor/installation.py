@@ -16,7 +16,7 @@ from yarl import URL
 
 from extproc.bootstrap import render
 from extproc.doctor.finding import Finding, fault, unknown
-from extproc.doctor.peer import Peer, Unreachable, reached
+from extproc.doctor.peer import Peer, Unreachable
 from extproc.doctor.tokens import Tokens
 from extproc.oci.reference import Name
 from extproc.registry.client import RegistryClient
@@ -143,8 +143,8 @@ async def open_installation(
             "the issuer", origin, lambda: open_session(origin, ca), host=realm.host, server_name=realm.server_name
         )
     tokens = Tokens(settings, issuer, given=wishes.token, timeout=timeout)
-    admin = f"http://{reached(settings.admin.address)}"
-    envoy_admin = f"http://{reached(settings.envoy.admin)}"
+    admin = f"http://{settings.admin.address.reached}"
+    envoy_admin = f"http://{settings.envoy.admin.reached}"
     installation = Installation(
         settings,
         wishes,
@@ -177,10 +177,10 @@ def _gateway(settings: Settings, wishes: Wishes, peer: Callable[..., Peer]) -> P
         return peer("the gateway", wishes.url, lambda: open_session(wishes.url, wishes.ca))
     envoy = settings.envoy
     if envoy.certificate is None:
-        url = f"http://{reached(envoy.listen)}"
+        url = f"http://{envoy.listen.reached}"
         return peer("the gateway", url, lambda: open_session(url, None))
     certificate = envoy.certificate
-    url = f"https://{reached(envoy.listen)}"
+    url = f"https://{envoy.listen.reached}"
     return peer("the gateway", url, lambda: _open_pinned(certificate))
 
 

@@ -143,7 +143,7 @@ def snippet(site: str, address: str) -> str:
 async def _status(settings: Settings) -> Mapping[str, Any]:
     """Raises StoreUnavailable, SettingsError."""
     if settings.store.url == "memory://":
-        return await ask_serving(settings.admin.address, None, _NAMES)
+        return await ask_serving(settings.admin, None, _NAMES)
     store = build_store(settings)
     try:
         reports = Reports(store, url=settings.store.public_url, max_staleness=settings.policy.max_staleness)

@@ -18,7 +18,6 @@ from yarl import URL
 
 from extproc.registry.agent import USER_AGENT
 from extproc.registry.error import RegistryError, cause_of
-from extproc.settings import Endpoint
 
 _LARGEST: Final = 16 * 1024 * 1024
 """Bytes of an answer: Envoy's configuration has some hundred thousand."""
@@ -121,9 +120,3 @@ class Peer:
 
     def __str__(self) -> str:
         return f"{self.name} at {self.url}"
-
-
-def reached(listening: Endpoint) -> Endpoint:
-    """How an address to listen on is reached from this machine."""
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listening.host, listening.host)  # noqa: S104 - compared
-    return Endpoint(host=local, port=listening.port)

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Iterator
 
 from extproc.doctor.finding import Finding, fault, ok, unknown
 from extproc.doctor.installation import Installation
-from extproc.doctor.peer import Peer, Reply, Unreachable, reached
+from extproc.doctor.peer import Peer, Reply, Unreachable
 from extproc.settings import Endpoint, Settings, Site
 
 _OURS = ("x-geo-site", "x-geo-reason")
@@ -57,4 +57,4 @@ def _listens(site: Site, settings: Settings) -> bool:
         host = endpoint.host.lower()
         return "127.0.0.1" if host in ("localhost", "::1") else host, endpoint.port
 
-    return place(site.endpoint) == place(reached(settings.envoy.listen))
+    return place(site.endpoint) == place(settings.envoy.listen.reached)

@@ -12,8 +12,9 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from extproc.evidence.breaker import Breaker, State
 from extproc.evidence.model import Arrived, Changed, Evidence, Invalidation, Observation, Record, Snapshot
@@ -25,6 +26,27 @@ T = TypeVar("T")
 
 def _ignore(available: bool, detail: str) -> None:
     pass
+
+
+class LeaseLog(Protocol):
+    """Hears of leases, for statistics. Neither blocks nor raises."""
+
+    def written(self) -> None: ...
+
+    def dropped(self) -> None:
+        """By an invalidation of one tag, or of all of a name: how many these were is not known."""
+
+
+class _NoLog:
+    def written(self) -> None:
+        pass
+
+    def dropped(self) -> None:
+        pass
+
+
+def _unwatched(operation: str) -> AbstractContextManager[object]:
+    return nullcontext()
 
 
 class GuardedStore:
@@ -42,13 +64,18 @@ class GuardedStore:
         quarantine: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[bool, str], None] = _ignore,
+        watch: Callable[[str], AbstractContextManager[object]] = _unwatched,
+        leases: LeaseLog | None = None,
     ) -> None:
-        """`quarantine`: seconds after an outage for which `decide` still raises StoreUnavailable."""
+        """`quarantine`: seconds after an outage for which `decide` still raises StoreUnavailable. `watch(operation)`
+        is a block around each operation of an exchange."""
         self._store = store
         self._budget = budget
         self._breaker = breaker
         self._clock = clock
         self._on_change = on_change
+        self._watch = watch
+        self._leases = leases or _NoLog()
         self._detail = ""
         self._quarantine = quarantine
         self._believed_at = -math.inf
@@ -79,6 +106,10 @@ class GuardedStore:
             self._on_change(True, "answers again")
         return result
 
+    async def _watched(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
+        with self._watch(operation):
+            return await self._guard(call)
+
     def _distrust(self) -> None:
         self._believed_at = self._clock() + self._quarantine
 
@@ -87,50 +118,69 @@ class GuardedStore:
         if self._breaker.failed(self._clock(), probe=probe):
             self._on_change(False, detail)
 
+    def _note_written(self, taken: bool, seen: Sequence[Observation]) -> None:
+        if taken:
+            for each in seen:
+                if each.tag is not None:
+                    self._leases.written()
+
+    def _note_dropped(self, what: Invalidation) -> None:
+        if what.tag is not None or what.all_leases:
+            self._leases.dropped()
+
     async def decide(self, name: Name, reference: Tag | Digest) -> Evidence:
-        evidence = await self._guard(lambda: self._store.decide(name, reference))
+        evidence = await self._watched("decide", lambda: self._store.decide(name, reference))
         if self._clock() < self._believed_at:
             raise StoreUnavailable("back after an outage, but perhaps not yet told of every write")
         return evidence
 
     async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:
-        await self._guard(lambda: self._store.begin_write(name, mark, what, ttl))
+        await self._watched("begin_write", lambda: self._store.begin_write(name, mark, what, ttl))
+        self._note_dropped(what)
 
     async def end_write(self, name: Name, mark: str, what: Invalidation) -> None:
-        await self._guard(lambda: self._store.end_write(name, mark, what))
+        await self._watched("end_write", lambda: self._store.end_write(name, mark, what))
 
     async def learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> bool:
-        return await self._guard(lambda: self._store.learn(name, snapshot, seen))
+        taken = await self._watched("learn", lambda: self._store.learn(name, snapshot, seen))
+        self._note_written(taken, [seen])
+        return taken
 
     async def learn_all(self, name: Name, snapshot: Snapshot, seen: Sequence[Observation]) -> bool:
         for start in range(0, max(len(seen), 1), LONGEST_STEP):
             step = seen[start : start + LONGEST_STEP]
-            if not await self._guard(partial(self._store.learn_all, name, snapshot, step)):
+            taken = await self._watched("learn_all", partial(self._store.learn_all, name, snapshot, step))
+            self._note_written(taken, step)
+            if not taken:
                 return False
         return True
 
     async def primary_changed(self, name: Name, what: Invalidation, *, pushed: Digest | None = None) -> Changed:
-        return await self._guard(lambda: self._store.primary_changed(name, what, pushed=pushed))
+        changed = await self._watched(
+            "primary_changed", lambda: self._store.primary_changed(name, what, pushed=pushed)
+        )
+        self._note_dropped(what)
+        return changed
 
     async def primary_dropped(self, name: Name) -> None:
-        await self._guard(lambda: self._store.primary_dropped(name))
+        await self._watched("primary_dropped", lambda: self._store.primary_dropped(name))
 
     async def secondary_has(self, name: Name, digests: Iterable[Digest]) -> Sequence[Arrived]:
         told = list(digests)
         arrived: list[Arrived] = []
         for start in range(0, max(len(told), 1), LONGEST_STEP):
             step = told[start : start + LONGEST_STEP]
-            arrived += await self._guard(partial(self._store.secondary_has, name, step))
+            arrived += await self._watched("secondary_has", partial(self._store.secondary_has, name, step))
         return arrived
 
     async def secondary_lost(self, name: Name, digest: Digest) -> None:
-        await self._guard(lambda: self._store.secondary_lost(name, digest))
+        await self._watched("secondary_lost", lambda: self._store.secondary_lost(name, digest))
 
     async def void_leases(self) -> None:
         await self._guard(self._store.void_leases)
 
     async def inspect(self, name: Name) -> Record:
-        return await self._guard(lambda: self._store.inspect(name))
+        return await self._watched("inspect", lambda: self._store.inspect(name))
 
     def names(self) -> AsyncIterator[Name]:
         return names_in(self.pages())

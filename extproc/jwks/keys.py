@@ -28,9 +28,9 @@ class IssuerKeys:
         return len(self._current.keys)
 
     @property
-    def files(self) -> tuple[KeyDocument, ...]:
-        """What the files had in them."""
-        return self._files
+    def documents(self) -> tuple[KeyDocument, ...]:
+        """What the files had in them, and what was fetched."""
+        return self._files if self._fetched is None else (*self._files, self._fetched)
 
     def replace_files(self, files: Sequence[KeyDocument]) -> None:
         """Raises auth.keys.KeysInvalid, and then nothing has changed."""

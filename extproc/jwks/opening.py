@@ -1,4 +1,8 @@
-"""The issuer's keys as the settings have them, kept up to date."""
+"""The issuer's keys as the settings have them, kept up to date: by this process, or by a supervisor of it.
+
+Under a supervisor no worker reads a file or fetches: however many there are, the issuer is asked by one, and a worker
+that is started again while the issuer is away has the keys of the others.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from extproc.jwks.refresh import Pace, Refresh
 from extproc.registry.error import RegistryError
 from extproc.registry.session import open_session
 from extproc.settings import Settings, SettingsError
+from extproc.telemetry import names
+from extproc.telemetry.work import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +28,23 @@ class OpenKeys:
 
     keys: IssuerKeys
     refresh: Refresh | None
-    """None without `auth.keys_url`."""
+    """None without `auth.keys_url`, and where somebody else fetches."""
     needed: bool = True
     """False for passthrough, where nobody looks at a token here."""
+    on_unknown_kid: Callable[[], None] = lambda: None
+    """Who fetches hears of it."""
 
-    def adopt(self, settings: Settings, files: Sequence[KeyDocument] | None = None) -> None:
-        """Read the key files anew, or take `files`. Raises auth.keys.KeysInvalid, and then nothing has changed."""
+    def adopt(self, settings: Settings, documents: Sequence[KeyDocument] | None = None) -> None:
+        """Read the key files anew, or take `documents`. Raises auth.keys.KeysInvalid before anything changed."""
         if self.needed:
-            self.keys.replace_files(_read(settings) if files is None else files)
+            self.keys.replace_files(_read(settings) if documents is None else documents)
 
     def unknown_kid(self) -> None:
         """A token names a key that is not there."""
         if self.refresh is not None:
             self.refresh.unknown_kid()
+        else:
+            self.on_unknown_kid()
 
     @property
     def known(self) -> bool:
@@ -55,29 +65,40 @@ async def open_keys(
     use: Callable[[KeySet], None],
     *,
     on_fetch: Callable[[bool], None],
-    files: Sequence[KeyDocument] | None = None,
+    documents: Sequence[KeyDocument] | None = None,
+    on_unknown_kid: Callable[[], None] = lambda: None,
+    work: Work | None = None,
 ) -> AsyncIterator[OpenKeys]:
     """The keys, after the first fetch where there is a URL, whether or not it was good: without a key the primary
     judges each token, which is better than no start (promise P1).
 
-    `use` gets each new set; `files`: what the key files have in them, where somebody else has read them. Raises
-    auth.keys.KeysInvalid, and SettingsError when the CA file cannot be used.
+    `use` gets each new set; `documents`: what somebody else has read and fetched, and will hand on anew, who hears of
+    each unknown key by `on_unknown_kid`; `work`: for spans of the fetches. Raises auth.keys.KeysInvalid, and
+    SettingsError when the CA file cannot be used.
     """
-    auth = settings.auth
+    auth, work = settings.auth, work or Work.untraced()
     if auth.mode == "passthrough":
         yield OpenKeys(IssuerKeys([], use), None, needed=False)
         return
-    keys = IssuerKeys(_read(settings) if files is None else files, use)
+    if documents is not None:
+        yield OpenKeys(IssuerKeys(documents, use), None, on_unknown_kid=on_unknown_kid)
+        return
+    keys = IssuerKeys(_read(settings), use)
     if not auth.keys_url:
         yield OpenKeys(keys, None)
         return
     try:
-        session = await open_session(auth.keys_url, auth.keys_ca)
+        session = await open_session(auth.keys_url, auth.keys_ca, [work.http()])
     except RegistryError as error:
         raise SettingsError(f"auth.keys_url cannot be fetched: {error}") from error
+
+    async def fetch() -> KeyDocument:
+        with work.span(names.KEYS_SPAN):
+            return await fetch_jwks(session, auth.keys_url)
+
     async with session:
         refresh = Refresh(
-            lambda: fetch_jwks(session, auth.keys_url),
+            fetch,
             pace=Pace(auth.keys_refresh, auth.keys_min_interval, auth.keys_max_age),
             on_change=keys.replace_fetched,
             on_fetch=on_fetch,

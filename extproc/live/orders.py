@@ -12,8 +12,8 @@ from extproc.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The settings, with all secrets in them, and what the key files had in them when they were adopted: one may
-    be broken since, or another."""
+    """The settings, with all secrets in them, and the keys: what the files had in them when they were adopted, for
+    one may be broken since, or another; and what was fetched."""
 
     settings: Settings
     keys: tuple[KeyDocument, ...]

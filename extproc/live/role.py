@@ -40,7 +40,7 @@ class Role:
     def __init__(self, admin: Endpoint, *, promoted: bool, on_followed: Callable[[], None] = lambda: None) -> None:
         """`admin`: Envoy's. `on_followed` is called when Envoy has followed a change."""
         self._on_followed = on_followed
-        self._url = f"http://{_reached(admin)}"
+        self._url = f"http://{admin.reached}"
         self._promoted = promoted
         self._due = promoted
         """Envoy must have heard of it (rule 3)."""
@@ -111,9 +111,3 @@ class Role:
         url = f"{self._url}/runtime_modify"
         async with session.post(url, params={KEY: str(value)}, allow_redirects=False) as answer:
             answer.raise_for_status()
-
-
-def _reached(admin: Endpoint) -> Endpoint:
-    """An address to listen on everywhere is reached on this machine."""
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(admin.host, admin.host)  # noqa: S104 - compared, not bound
-    return Endpoint(host=local, port=admin.port)

@@ -1,4 +1,4 @@
-"""The secret that registries send along: read once, compared without telling how much of it was right."""
+"""A secret that is sent along with requests: read once, compared without telling how much of it was right."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class Secret:
         self._hashes = tuple(map(_hash, values))
 
     @classmethod
-    def load(cls, file: Path) -> Secret:
-        """Each line that is not empty is one. Raises SettingsError."""
+    def load(cls, file: Path, setting: str, without: str) -> Secret:
+        """Each line that is not empty is one. Raises SettingsError, which names `setting` and says what is when it
+        is not set (`without`)."""
         try:
             lines = file.read_bytes().splitlines()
         except OSError as error:
             raise SettingsError(
-                f"cannot read notifications.secret_file {str(file)!r}: {error.strerror}; correct the path or its "
-                "permissions, or remove the setting to take no notifications"
+                f"cannot read {setting} {str(file)!r}: {error.strerror}; correct the path or its "
+                f"permissions, or remove the setting to {without}"
             ) from error
         values = tuple(line.strip() for line in lines if line.strip())
         if not values:
             raise SettingsError(
-                f"notifications.secret_file {str(file)!r} is empty: write the value that the registries send as "
-                "Authorization, one on each line"
+                f"{setting} {str(file)!r} is empty: write the value that is sent as Authorization, one on each line"
             )
         return cls(values)
 

@@ -124,6 +124,7 @@ def _request_head(message: wire.HttpHeaders) -> RequestHead:
     authorization: list[str] = []
     accept: list[str] = []
     request_id: list[str] = []
+    traceparent: list[str] = []
     _collect(
         message,
         {
@@ -134,6 +135,7 @@ def _request_head(message: wire.HttpHeaders) -> RequestHead:
             b"authorization": authorization,
             b"accept": accept,
             b"x-request-id": request_id,
+            b"traceparent": traceparent,
         },
     )
     return RequestHead(
@@ -145,6 +147,7 @@ def _request_head(message: wire.HttpHeaders) -> RequestHead:
         tuple(accept),
         ",".join(request_id),
         message.end_of_stream,
+        ",".join(traceparent),
     )
 
 

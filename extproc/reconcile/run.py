@@ -20,12 +20,16 @@ from extproc.reconcile.site import Site
 from extproc.reconcile.source import Source
 from extproc.reconcile.summary import Counts, Summary
 from extproc.registry.error import RegistryError
+from extproc.telemetry import names
+from extproc.telemetry.work import Work
 
 _SAVE_EVERY: Final = 1.0
 """Seconds between saves, at least: what a killed run compares again."""
 _MOST_BUSY: Final = 1000
 """Names that are kept for a second try; of more, the first try counts."""
 _LOOK_EVERY: Final = 0.5
+_MOST_TRACED: Final = 1000
+"""Names with a span of their own: more would push all else out of the exporter's queue."""
 _TRIES: Final = 3
 """Of one name, when the store fails in its middle."""
 _LAST_WORDS: Final = 2.0
@@ -72,10 +76,13 @@ class Reconciler:
         clock: Callable[[], float] = time.time,
         patience: float = 30.0,
         blocks: Callable[[Name], bool] = lambda name: False,
+        work: Work | None = None,
     ) -> None:
         """`concurrency`: names at once. `clock`: seconds since the Unix epoch, for people; evidence has the store's.
-        `patience`: seconds to wait for a store that is away, each time."""
+        `patience`: seconds to wait for a store that is away, each time. `work`: for spans of the names."""
         self._blocks = blocks
+        self._work = work or Work.untraced()
+        self._traced = 0
         self._store = store
         self._primary = primary
         self._secondary = secondary
@@ -138,7 +145,7 @@ class Reconciler:
         async def work() -> None:
             while (name := await next_name()) is not None:
                 try:
-                    counts = await self._compare(name)
+                    counts = await self._compare_traced(name)
                 except OF_THE_SITE as error:
                     under_way.remove(name)
                     outage.failed(name, error, checkpoint.kept)
@@ -160,6 +167,14 @@ class Reconciler:
             raise errors.exceptions[0] from None
         outage_over()
         return list(busy)
+
+    async def _compare_traced(self, name: Name) -> Counts:
+        """With a span of its own, for the first names of a traced run."""
+        self._traced += 1
+        if self._traced > _MOST_TRACED:
+            return await self._compare(name)
+        with self._work.child(names.RECONCILE_NAME_SPAN, lambda: {names.REPOSITORY: name}):
+            return await self._compare(name)
 
     async def _compare(self, name: Name) -> Counts:
         """Raises StoreUnavailable for a store that stays away, and errors of the site (`OF_THE_SITE`)."""

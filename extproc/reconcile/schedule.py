@@ -24,6 +24,8 @@ from extproc.reconcile.summary import Summary
 from extproc.registry.connect import open_registries
 from extproc.registry.error import RegistryError
 from extproc.settings import Settings
+from extproc.telemetry import names
+from extproc.telemetry.work import Work
 
 log = structlog.get_logger()
 
@@ -31,11 +33,19 @@ _JITTER: Final = 2.0
 """Seconds within which the first run begins: many processes start at once."""
 _AFTER_FAILURE: Final = 60.0
 _LOOK_EVERY: Final = 0.5
+_FOUND: Final = ("same", "behind", "missing", "extra", "errors")
+"""Of a summary, on its span."""
 
 
-async def run_once(settings: Settings, store: Store, blocks: Callable[[Name], bool] = lambda name: False) -> Summary:
-    """Raises ClaimTaken, ClaimLost, RegistryError, SourceInvalid, StoreUnavailable."""
-    async with claimed(store), open_registries(settings) as registries:
+async def run_once(
+    settings: Settings,
+    store: Store,
+    blocks: Callable[[Name], bool] = lambda name: False,
+    work: Work | None = None,
+) -> Summary:
+    """`work`: for its spans. Raises ClaimTaken, ClaimLost, RegistryError, SourceInvalid, StoreUnavailable."""
+    work = work or Work.untraced()
+    async with claimed(store), open_registries(settings, traces=[work.http()]) as registries:
         reconcile = settings.reconcile
         source = source_of(reconcile, registries.primary, store)
         log.info("reconcile begins", names=source.key)
@@ -47,8 +57,14 @@ async def run_once(settings: Settings, store: Store, blocks: Callable[[Name], bo
             blobs=reconcile.blobs,
             watch=Logged(),
             blocks=blocks,
+            work=work,
         )
-        return await reconciler.run(source, by=identity("serve"))
+        with work.span(names.RECONCILE_SPAN) as span:
+            summary = await reconciler.run(source, by=identity("serve"))
+            span.set_attributes(
+                {f"geo.reconcile.{name}": getattr(summary, name) for name in ("names", "tags", *_FOUND)}
+            )
+            return summary
 
 
 class Logged(Silent):
@@ -144,10 +160,14 @@ def _tell(summary: Summary, period: float) -> None:
 
 
 async def keep_reconciling(
-    settings: Settings, store: Store, ready: Callable[[], bool], blocks: Callable[[Name], bool]
+    settings: Settings,
+    store: Store,
+    ready: Callable[[], bool],
+    blocks: Callable[[Name], bool],
+    work: Work | None = None,
 ) -> None:
-    """Until cancelled; without a period there is nothing to do. `blocks`: see Comparison."""
+    """Until cancelled; without a period there is nothing to do. `blocks`: see Comparison; `work`: for spans."""
     if settings.reconcile.period > 0:
         await Schedule(
-            store, lambda: run_once(settings, store, blocks), period=settings.reconcile.period, ready=ready
+            store, lambda: run_once(settings, store, blocks, work), period=settings.reconcile.period, ready=ready
         ).keep()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import aiohttp
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
@@ -27,18 +28,22 @@ class Registries:
 
 @asynccontextmanager
 async def open_registries(
-    settings: Settings, *, rate: float | None = None, timeout: float | None = None
+    settings: Settings,
+    *,
+    rate: float | None = None,
+    timeout: float | None = None,
+    traces: Sequence[aiohttp.TraceConfig] = (),
 ) -> AsyncIterator[Registries]:
     """Clients of both, and what they need, closed afterwards. Nothing is connected before the first question.
 
     `rate`: requests a second to each site; `timeout`: seconds for one of them; reconcile's when not given. Tokens are
-    asked for at the same rate. Raises RegistryError when a CA file cannot be used.
+    asked for at the same rate. `traces` hear of each request. Raises RegistryError when a CA file cannot be used.
     """
     rate = settings.reconcile.rate if rate is None else rate
     timeout = settings.reconcile.timeout if timeout is None else timeout
     async with AsyncExitStack() as stack:
         realm, issuer = realm_of(settings), settings.sites.issuer
-        session = await open_session(realm.url if realm else "", issuer.ca if issuer else None)
+        session = await open_session(realm.url if realm else "", issuer.ca if issuer else None, traces)
         tokens = TokenSource(
             realm,
             session=await stack.enter_async_context(session),
@@ -52,7 +57,7 @@ async def open_registries(
         async def client(name: str, site: Site) -> RegistryClient:
             line = Line(
                 site.url,
-                session=await stack.enter_async_context(await open_session(site.url, site.ca)),
+                session=await stack.enter_async_context(await open_session(site.url, site.ca, traces)),
                 tokens=tokens,
                 limiter=limited(rate),
                 timeout=timeout,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -11,10 +12,13 @@ import aiohttp
 from extproc.registry.error import RegistryError
 
 
-async def open_session(url: str, ca: Path | None) -> aiohttp.ClientSession:
+async def open_session(
+    url: str, ca: Path | None, traces: Sequence[aiohttp.TraceConfig] = ()
+) -> aiohttp.ClientSession:
     """Connections to the host of `url`, not yet made. Callers bound how many are in use; cookies have no place here.
 
-    `ca`: certificates in PEM to trust instead of the system's. Raises RegistryError when it cannot be used.
+    `ca`: certificates in PEM to trust instead of the system's; `traces` hear of each request.
+    Raises RegistryError when `ca` cannot be used.
     """
     # Reading the system's authorities takes a tenth of a second, which a serving worker's loop does not have.
     tls = await asyncio.to_thread(_tls, ca) if url.startswith("https://") else True
@@ -23,6 +27,7 @@ async def open_session(url: str, ca: Path | None) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
+        trace_configs=list(traces),
     )
 
 

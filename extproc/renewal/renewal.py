@@ -22,6 +22,7 @@ from typing import Final, Protocol
 
 import structlog
 from aiolimiter import AsyncLimiter
+from opentelemetry.trace import SpanContext
 
 from extproc.evidence.model import Evidence, Lease, Observation, Snapshot
 from extproc.evidence.store import StoreUnavailable
@@ -30,6 +31,8 @@ from extproc.oci.reference import Digest, Name, Tag
 from extproc.registry.error import RegistryError
 from extproc.renewal.hot_tags import HotTags, Key
 from extproc.renewal.patience import Patience
+from extproc.telemetry import names
+from extproc.telemetry.work import Work, cause
 
 log = structlog.get_logger()
 
@@ -44,6 +47,8 @@ _SETTLE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 """Seconds, for a tag whose look came to nothing again and again."""
 _REFUSED: Final = frozenset({401, 403})
+_MOST_READERS: Final = 1000
+"""Traced exchanges that are remembered."""
 ANSWER_WITHIN: Final = 10.0
 """Seconds for a token and an answer of the primary."""
 
@@ -103,10 +108,12 @@ class Renewal:
         rate: float,
         blocks: Callable[[Name], bool],
         count: Callable[[Outcome], None] = _uncounted,
+        work: Work | None = None,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """`rate`: questions to the primary a second. `blocks`: rule 3. `count` is called once for each look."""
+        """`rate`: questions to the primary a second. `blocks`: rule 3. `count` is called once for each look; `work`:
+        for spans of them."""
         self._store = store
         self._primary = primary
         self._max_staleness = max_staleness
@@ -114,6 +121,9 @@ class Renewal:
         self._limiter = AsyncLimiter(1, 1 / rate)
         self._blocks = blocks
         self._count = count
+        self._work = work or Work.untraced()
+        self._readers: dict[Key, SpanContext] = {}
+        """The traced exchange that read a tag last."""
         self._clock = clock
         self._draw = draw
         self._settle = min(_SETTLE, max_staleness / 10)
@@ -128,6 +138,9 @@ class Renewal:
         leased = lease is not None and lease.age <= self._max_staleness
         due = now + self._settle if lease is None or not leased else self._due(now, lease.age)
         self._hot.read((name, tag), now, due, leased=leased)
+        reader = cause()
+        if reader is not None and len(self._readers) < _MOST_READERS:
+            self._readers[name, tag] = reader
         self._wake_up()
 
     def tag_written(self, name: Name, tag: Tag) -> None:
@@ -152,6 +165,14 @@ class Renewal:
     async def look(self, name: Name, tag: Tag) -> Outcome:
         """Renew its lease if it is due, and plan the next look."""
         key = (name, tag)
+        reader = self._readers.pop(key, None)
+        with self._work.span(names.RENEWAL_SPAN, {names.REPOSITORY: name}, cause=reader) as span:
+            outcome = await self._look(key)
+            span.set_attribute(names.OUTCOME, outcome.value)
+        return outcome
+
+    async def _look(self, key: Key) -> Outcome:
+        name, tag = key
         asked_at = self._clock()
         try:
             outcome, age = await self._renew(name, tag)

@@ -27,6 +27,8 @@ class RequestHead:
     """Envoy's `x-request-id`."""
     end_of_stream: bool
     """No body follows."""
+    traceparent: str = ""
+    """The client's own trace context (W3C), older than the one that Envoy sends with the stream."""
 
 
 @dataclass(frozen=True, slots=True)

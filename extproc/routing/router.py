@@ -89,6 +89,15 @@ class Routed:
     """For a read that observes: what `learn` compares."""
     mark: str = ""
     """For a write: its own mark."""
+    credential: Credential = None
+    """What the decision made of the token, for whoever records it."""
+    evidence: Evidence | Unavailable | None = None
+    """What was known, likewise; None where nothing was asked."""
+
+    @property
+    def looked_up(self) -> bool:
+        """Whether the decision needed evidence."""
+        return self.evidence is not None
 
     @property
     def wants_response(self) -> bool:
@@ -131,9 +140,10 @@ class Router:
         # The one that the whole exchange is decided by: another may be adopted while it waits for the store.
         policy = self._policy
         operation = parse_operation(head.method, head.path)
-        admitted = admit(operation, self._credential(head), policy.rollout, promoted=policy.promoted)
+        credential = self._credential(head)
+        admitted = admit(operation, credential, policy.rollout, promoted=policy.promoted)
         if isinstance(admitted, Lookup):
-            return await self._look_up(admitted, head, policy)
+            return await self._look_up(admitted, credential, head, policy)
         if isinstance(admitted, Forward) and admitted.invalidation is not None and operation.name is not None:
             mark = uuid4().hex
             taken = await self._writes.begin_write(
@@ -142,9 +152,10 @@ class Router:
             if admitted.invalidation.tombstone is not None and not taken:
                 # What is kept here only is lost with this worker, and then the secondary would serve what was
                 # deleted, for good: no new access (P6) goes before availability (P1). A lease only ages.
-                return Routed(operation, Refuse(503, Reason.EVIDENCE_UNAVAILABLE, fault=_UNRECORDED))
-            return Routed(operation, admitted, mark=mark)
-        return Routed(operation, admitted)
+                refused = Refuse(503, Reason.EVIDENCE_UNAVAILABLE, fault=_UNRECORDED)
+                return Routed(operation, refused, credential=credential)
+            return Routed(operation, admitted, mark=mark, credential=credential)
+        return Routed(operation, admitted, credential=credential)
 
     async def observe(self, routed: Routed, response: ResponseHead) -> None:
         """Called with the final answer's head, before it is passed on to the client."""
@@ -165,14 +176,14 @@ class Router:
             return None
         return self._verifier.verify(head.authorization, self._now())
 
-    async def _look_up(self, lookup: Lookup, head: RequestHead, policy: Policy) -> Routed:
+    async def _look_up(self, lookup: Lookup, credential: Credential, head: RequestHead, policy: Policy) -> Routed:
         operation = lookup.operation
         evidence = await self._evidence(operation)
         if isinstance(evidence, Evidence) and isinstance(operation.reference, Tag) and operation.name is not None:
             self._interest.tag_read(operation.name, operation.reference, evidence.lease)
         decision = resolve(lookup, evidence, accepted_media_types(head.accept), policy)
         snapshot = evidence.snapshot if decision.observe and isinstance(evidence, Evidence) else None
-        return Routed(operation, decision, snapshot=snapshot)
+        return Routed(operation, decision, snapshot=snapshot, credential=credential, evidence=evidence)
 
     async def _evidence(self, operation: Operation) -> Evidence | Unavailable:
         if operation.name is None or operation.reference is None:

@@ -27,7 +27,8 @@ class Auth(Section):
     keys: Annotated[tuple[Path, ...], NoDecode] = ()
     """Files: PEM certificates, PEM public keys, or a JWKS. In the environment separated by commas, or as JSON."""
     keys_url: str = ""
-    """The issuer's JWKS by https (http on loopback only), fetched by each worker; beside or instead of `keys`."""
+    """The issuer's JWKS by https (http on loopback only), fetched by one process for all workers; beside or instead
+    of `keys`."""
     keys_ca: Path | None = None
     """CA certificates for `keys_url`; the system's when not given."""
     keys_refresh: Seconds = 300.0

@@ -44,6 +44,12 @@ class Endpoint(Section):
             return False
         return True
 
+    @property
+    def reached(self) -> Self:
+        """How it is reached from this machine: an address to listen on everywhere is on loopback, too."""
+        local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return self.model_copy(update={"host": local})
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

@@ -47,3 +47,6 @@ class Admin(Section):
     address: Address = Endpoint(host="127.0.0.1", port=9001)
     """Envoy's copies come here too, and its status names repositories: reachable for Envoy, the registries and
     operators, and for nobody who must not make this site forget."""
+    secret_file: Path | None = None
+    """Each line of this file is a secret that lets somebody read the status page, `/status` and `/metrics`: as a
+    bearer token, or as a password with any user name. Without it whoever reaches the address may read them."""

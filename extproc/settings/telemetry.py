@@ -14,8 +14,8 @@ class Telemetry(Section):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important lines that are written, to standard error."""
-    log_format: Literal["json", "text"] = "json"
-    """json: one object a line. text: for reading at a terminal."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """json: one object a line. text: for reading. auto: text at a terminal, else json."""
     trace_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
     """Share of decisions traced where the caller's trace context does not decide."""
     exporter: Literal["none", "console", "otlp"] = "none"

@@ -3,7 +3,8 @@
     reports   reads the store, bounded, and makes documents that JSON can carry
       ├ name    pure: what a record says
       └ site    adds records up
-    table     a document for people
+    table     a document for people, in a terminal
+    words     durations and digests as people read them
 
 It only reads, and nothing is decided on it. Durations are seconds. What each figure means is told where it is
 defined, and for users in docs/status.md.

@@ -13,13 +13,15 @@ from extproc.evidence.fault import fault
 from extproc.evidence.store import Store, StoreUnavailable
 from extproc.oci.reference import Name
 from extproc.reconcile.checkpoint import finished, running
-from extproc.status.name import status_of
+from extproc.status.name import figures_of, status_of
 from extproc.status.site import SiteStatus, SiteSum
 
 _AT_ONCE: Final = 8
 """Names read beside each other: the same store answers requests."""
 _BUDGET: Final = 5.0
 """Seconds for one answer of the store."""
+_SEARCH: Final = 5.0
+"""Seconds that names are looked for."""
 
 
 class Reports:
@@ -49,6 +51,29 @@ class Reports:
         # A large name's takes a second, which the loop that decides has not.
         found = await asyncio.to_thread(lambda: asdict(status_of(record, self._max_staleness)))
         return found | {"max_staleness": self._max_staleness}
+
+    async def names(self, part: str, most: int) -> dict[str, Any]:
+        """`names`: at most `most` pairs of a name with `part` in it and its Figures, in the store's order; `more`:
+        whether there may be others, since there were too many or looking took too long. Raises StoreUnavailable."""
+        found: list[Name] = []
+        more = False
+        pages = aiter(self._store.pages())
+        try:
+            async with asyncio.timeout(_SEARCH):
+                while len(found) <= most:
+                    async with _budget():
+                        page = await anext(pages, None)
+                    if page is None:
+                        break
+                    found += [name for name in page if part in name]
+                    await asyncio.sleep(0)
+        except TimeoutError:
+            more = True
+        shown = sorted(found[:most])
+        async with _budget():
+            records = [await self._store.inspect(name) for name in shown]
+        figures = [asdict(figures_of(record, self._max_staleness)) for record in records]
+        return {"names": list(zip(shown, figures, strict=True)), "more": more or len(found) > most}
 
     async def site(self, limit: int | None = None) -> dict[str, Any]:
         """The role, how the store answers, a SiteStatus, and what reconcile noted. The last two are None when the

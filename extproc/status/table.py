@@ -10,13 +10,12 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from extproc.status.words import short, span
+
 Document = Mapping[str, Any]
 
 _PIPE_WIDTH: Final = 10_000
 """Columns where there is no terminal: each row is one line, however long."""
-_SHORT: Final = 12
-"""Hexadecimal digits of a digest: enough to tell two apart."""
-_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
 _MOST_TOMBSTONES: Final = 20
 
 
@@ -26,26 +25,6 @@ def print_site(document: Document, stream: TextIO) -> None:
 
 def print_name(document: Document, stream: TextIO) -> None:
     _print(_name(document), stream)
-
-
-def span(seconds: float | None) -> str:
-    """`0.4 s`, `42 s`, `3 min 5 s`, `2 d 4 h`; a dash for None."""
-    if seconds is None:
-        return "–"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    rest = round(seconds)
-    for index, (size, unit) in enumerate(_UNITS):
-        if rest >= size:
-            below, name = _UNITS[index + 1] if index + 1 < len(_UNITS) else (1, "s")
-            more = rest % size // below
-            return f"{rest // size} {unit}" + (f" {more} {name}" if more else "")
-    return f"{rest} s"
-
-
-def short(digest: str) -> str:
-    algorithm, _, encoded = digest.partition(":")
-    return f"{algorithm}:{encoded[:_SHORT]}"
 
 
 def _print(parts: Iterator[RenderableType], stream: TextIO) -> None:

@@ -74,6 +74,11 @@ def sampler(telemetry: configuration.Telemetry) -> Sampler | None:
     return ParentBased(TraceIdRatioBased(telemetry.trace_ratio))
 
 
+def is_parent_based() -> bool:
+    """Whether what has an unsampled parent is never sampled."""
+    return os.environ.get(variables.OTEL_TRACES_SAMPLER, "parentbased").lower().startswith("parentbased")
+
+
 def _kinds(signal: _Signal, telemetry: configuration.Telemetry) -> list[str]:
     name = f"OTEL_{signal.upper()}_EXPORTER"
     asked = os.environ.get(name)

@@ -9,9 +9,14 @@ from opentelemetry.metrics import Meter
 from extproc.notification.event import Action, Site
 from extproc.notification.ingest import Outcome
 from extproc.telemetry import names
+from extproc.telemetry.counter import counter
 
 _SECONDS: Final = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
 """Buckets' bounds: a notification takes milliseconds, replication up to hours."""
+
+
+_REFUSALS: Final = (400, 401, 403, 408, 413, 415, 503)
+"""Statuses of the endpoint (admin/notifications.py)."""
 
 
 class NotificationRecorder:
@@ -19,8 +24,12 @@ class NotificationRecorder:
 
     def __init__(self, meter: Meter) -> None:
         self._events = meter.create_counter(names.NOTIFICATIONS, unit="{event}", description="Events of registries")
-        self._refused = meter.create_counter(
-            names.NOTIFICATIONS_REFUSED, unit="{request}", description="Notifications that were not accepted"
+        self._refused = counter(
+            meter,
+            names.NOTIFICATIONS_REFUSED,
+            unit="{request}",
+            description="Notifications that were not accepted",
+            series=[{names.SITE: site.value, names.STATUS: status} for site in Site for status in _REFUSALS],
         )
         self._delay = meter.create_histogram(
             names.NOTIFICATION_DELAY,

@@ -1,54 +1,214 @@
-"""One span and one count per decision, both with the reason; and one of what would have been decided."""
+"""Each exchange as it is seen from outside: a span where it is traced; counts and a duration always.
+
+The span lasts from the request's head to our reply, in which all the time that we add is spent. The response phase
+has one of its own below it, for what lies between is the registry's time. So no span is open while nothing of ours
+runs, and an exchange that ends without a word leaves none.
+
+Names and attributes: OpenTelemetry's semantic conventions for RPC (server spans) and HTTP; `geo.…` where they have
+none.
+"""
 
 from __future__ import annotations
 
-from opentelemetry.metrics import Meter
-from opentelemetry.trace import SpanKind, Tracer
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+import time
+from types import TracebackType
+from typing import Final, Self
 
-from extproc.routing.decision import Forward, Refuse
+from opentelemetry import context as contexts
+from opentelemetry.context import Context
+from opentelemetry.metrics import Meter
+from opentelemetry.semconv._incubating.attributes.rpc_attributes import RPC_METHOD, RPC_SYSTEM_NAME
+from opentelemetry.semconv.attributes.http_attributes import HTTP_REQUEST_METHOD, HTTP_RESPONSE_STATUS_CODE
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
+
+from extproc.routing.decision import Forward, Route
+from extproc.routing.message import RequestHead, ResponseHead
+from extproc.routing.reason import Reason
 from extproc.routing.router import Routed
 from extproc.telemetry import names
+from extproc.telemetry.journal import Journal
+from extproc.telemetry.sampling import Sampling
+from extproc.telemetry.tally import Tally
+from extproc.telemetry.words import decision_words, lease_age, lookup_word, reference_word, token_word, would_of
+
+_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+"""Buckets' bounds: our own work takes a fraction of a millisecond, a store that fails its budget."""
+_AGES: Final = (1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 300, 600, 3600)
+_METHODS: Final = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+"""Others are `_OTHER` by the convention: what a client makes up names no series and no span."""
 
 
-class DecisionRecorder:
-    """Records decisions with a tracer and a meter of the opentelemetry SDK. Never raises for an exporter."""
+class ExchangeRecorder:
+    """Records with a tracer and a meter of the opentelemetry SDK. Never raises for an exporter."""
 
-    def __init__(self, tracer: Tracer, meter: Meter) -> None:
+    def __init__(self, tracer: Tracer, meter: Meter, sampling: Sampling) -> None:
         self._tracer = tracer
-        self._decisions = meter.create_counter(names.DECISIONS, unit="{decision}", description="Decisions made")
-        self._forecast = meter.create_counter(
-            names.FORECAST, unit="{decision}", description="Decisions that mode serve would have made"
+        self._sampling = sampling
+        self.journal = Journal()
+        """For who looks at this process now."""
+        made = (names.REASON, names.ROUTE, names.OPERATION)
+        self._decisions = Tally(meter, names.DECISIONS, made, unit="{decision}", description="Decisions made")
+        self._forecast = Tally(
+            meter,
+            names.FORECAST,
+            (*made, names.PRESENT),
+            unit="{decision}",
+            description="Decisions that mode serve would have made",
         )
-        self._propagator = TraceContextTextMapPropagator()
+        self._tokens = Tally(meter, names.TOKENS, (names.TOKEN,), unit="{token}", description="Tokens judged")
+        self._lookups = Tally(
+            meter, names.LOOKUPS, (names.REFERENCE, names.OUTCOME), unit="{lookup}", description="Evidence asked for"
+        )
+        self._fallbacks = Tally(
+            meter,
+            names.FALLBACKS,
+            (names.REASON,),
+            unit="{exchange}",
+            description="Answers of the primary to what was routed to the secondary, of those that we see",
+        )
+        self._durations = meter.create_histogram(
+            names.DURATION,
+            unit="s",
+            description="From a head to our reply",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+        self._ages = meter.create_histogram(
+            names.LEASE_AGE,
+            unit="s",
+            description="Age of the lease that a read by tag was answered by",
+            explicit_bucket_boundaries_advisory=_AGES,
+        )
 
-    def decided(self, routed: Routed, started_ns: int, traceparent: str) -> None:
-        """`started_ns`: Unix time in nanoseconds; `traceparent`: W3C trace context of the stream, or empty."""
-        decision = routed.decision
-        attributes = _attributes(decision, routed)
-        self._decisions.add(1, attributes)
-        would = decision.would if isinstance(decision, Forward) else None
-        if isinstance(decision, Forward) and would is not None:
-            self._forecast.add(1, {**_attributes(would, routed), names.PRESENT: decision.would_find})
-        context = self._propagator.extract({"traceparent": traceparent}) if traceparent else None
+    def deciding(self, head: RequestHead, traceparent: str) -> Deciding:
+        """The request phase. `traceparent`: the W3C trace context of the stream, or empty."""
+        parent = self._sampling.parent(traceparent, head.traceparent)
+        if parent is None:
+            return Deciding(self, None)
         span = self._tracer.start_span(
-            names.DECISION_SPAN,
-            context=context,
+            names.EXCHANGE_SPAN,
+            context=parent,
             kind=SpanKind.SERVER,
-            attributes=attributes,
-            start_time=started_ns,
+            attributes={
+                RPC_SYSTEM_NAME: "grpc",
+                RPC_METHOD: names.EXCHANGE_SPAN,
+                HTTP_REQUEST_METHOD: head.method if head.method in _METHODS else "_OTHER",
+            },
         )
-        if span.is_recording() and routed.operation.name is not None:
+        return Deciding(self, span if span.is_recording() else None)
+
+    def count(self, routed: Routed, seconds: float) -> None:
+        """One decision, made in that time."""
+        decision = routed.decision
+        made = decision_words(decision, routed)
+        self._decisions.add(*made)
+        would = ""
+        if isinstance(decision, Forward) and decision.would is not None:
+            forecast = decision_words(decision.would, routed)
+            self._forecast.add(*forecast, decision.would_find)
+            would = forecast[1]
+        self.journal.note(routed, *made, would)
+        self._tokens.add(token_word(routed))
+        if routed.looked_up:
+            self._lookups.add(reference_word(routed), lookup_word(routed))
+        age = lease_age(routed)
+        if age is not None and decision.reason is Reason.TAG_VERIFIED:
+            self._ages.record(age)
+        self._durations.record(seconds, {names.PHASE: "request", names.ROUTE: made[1]})
+
+    def count_answer(self, routed: Routed, head: ResponseHead, seconds: float) -> None:
+        """One response phase."""
+        decision = routed.decision
+        if isinstance(decision, Forward):
+            if decision.route is Route.SECONDARY and head.site == "primary":
+                self._fallbacks.add(decision.reason.value)
+            self._durations.record(seconds, {names.PHASE: "response", names.ROUTE: decision.route.value})
+
+    def start_child(self, parent: Span) -> Span:
+        return self._tracer.start_span(names.OBSERVE_SPAN, context=set_span_in_context(parent, Context()))
+
+
+class _Phase:
+    """While it is entered its span, if there is one, is the current one: what is done for it becomes its child."""
+
+    __slots__ = ("_began", "_recorder", "_token", "span")
+
+    def __init__(self, recorder: ExchangeRecorder, span: Span | None) -> None:
+        self._recorder = recorder
+        self.span = span
+        self._token: object = None
+
+    def __enter__(self) -> Self:
+        self._began = time.perf_counter()
+        if self.span is not None:
+            self._token = contexts.attach(set_span_in_context(self.span))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.span is None:
+            return
+        contexts.detach(self._token)  # type: ignore[arg-type]
+        if isinstance(error, Exception):
+            self.span.set_status(StatusCode.ERROR, type(error).__name__)
+        self.span.end()
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+
+class Deciding(_Phase):
+    """The request phase of one exchange."""
+
+    __slots__ = ()
+
+    def decided(self, routed: Routed) -> None:
+        self._recorder.count(routed, self._seconds())
+        if self.span is None:
+            return
+        decision = routed.decision
+        reason, route, operation = decision_words(decision, routed)
+        would = would_of(decision)
+        found: dict[str, str | float | None] = {
+            names.REASON: reason,
+            names.ROUTE: route,
+            names.OPERATION: operation,
+            names.TOKEN: token_word(routed),
             # Names are unbounded: they may go on a span, never on a metric.
-            span.set_attribute(names.REPOSITORY, str(routed.operation.name))
-        if would is not None:
-            span.set_attribute(names.WOULD_REASON, would.reason.value)
-        span.end()
+            names.REPOSITORY: None if routed.operation.name is None else str(routed.operation.name),
+            names.REFERENCE: reference_word(routed) or None,
+            names.AGE: lease_age(routed),
+            names.WOULD_REASON: None if would is None else would.reason.value,
+        }
+        self.span.set_attributes({name: value for name, value in found.items() if value is not None})
+
+    def observing(self, routed: Routed, head: ResponseHead) -> Observing:
+        """The response phase, after this one has ended."""
+        return Observing(
+            self._recorder, None if self.span is None else self._recorder.start_child(self.span), routed, head
+        )
 
 
-def _attributes(decision: Forward | Refuse, routed: Routed) -> dict[str, str]:
-    return {
-        names.REASON: decision.reason.value,
-        names.ROUTE: decision.route.value if isinstance(decision, Forward) else "refused",
-        names.OPERATION: routed.operation.kind.value,
-    }
+class Observing(_Phase):
+    """The response phase of one exchange."""
+
+    __slots__ = ("_head", "_routed")
+
+    def __init__(self, recorder: ExchangeRecorder, span: Span | None, routed: Routed, head: ResponseHead) -> None:
+        super().__init__(recorder, span)
+        self._routed = routed
+        self._head = head
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._recorder.count_answer(self._routed, self._head, self._seconds())
+        if self.span is not None:
+            self.span.set_attributes(
+                {
+                    names.SITE: self._head.site,
+                    names.ATTEMPTS: self._head.attempts,
+                    HTTP_RESPONSE_STATUS_CODE: self._head.status,
+                }
+            )
+        super().__exit__(kind, error, trace)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +17,8 @@ from uuid import uuid4
 import structlog
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk import environment_variables as variables
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -24,13 +26,19 @@ from opentelemetry.trace import Tracer
 
 from extproc import settings as configuration
 from extproc.telemetry import names
-from extproc.telemetry.exporting import metric_exporters, sampler, span_exporters
+from extproc.telemetry.exporting import is_parent_based, metric_exporters, sampler, span_exporters
+from extproc.telemetry.gauge import gauge
 from extproc.telemetry.log_lines import LogLines, standard_error
+from extproc.telemetry.prometheus import Exposition
+from extproc.telemetry.sampling import HeadSampling, NoSampling, Sampling
 from extproc.telemetry.standard_log import StandardLog
+from extproc.telemetry.trace_context import trace_context
 
 _CLOSE_WITHIN: Final = 1.0
 """Seconds in which the collector may take the last spans, and as many for the last metrics: with the store's last
 tries (parts.py) less than a supervisor waits for its workers."""
+
+_VERSION: Final = version("geo-extproc")
 
 log = structlog.get_logger()
 
@@ -41,6 +49,9 @@ class Telemetry:
 
     tracers: TracerProvider
     meters: MeterProvider
+    sampling: Sampling
+    exposition: Exposition
+    """For whoever scrapes."""
 
     @property
     def tracer(self) -> Tracer:
@@ -67,13 +78,23 @@ class Telemetry:
 def build_telemetry(telemetry: configuration.Telemetry) -> Telemetry:
     """Raises SettingsError for a standard variable of OpenTelemetry that cannot be used."""
     resource = _resource()
-    readers = [PeriodicExportingMetricReader(exporter) for exporter in metric_exporters(telemetry)]
-    meters = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
+    exposition = Exposition()
+    readers: list[MetricReader] = [exposition.reader]
+    readers += [PeriodicExportingMetricReader(exporter) for exporter in metric_exporters(telemetry)]
+    # Exemplars would take half of each measurement's time.
+    exemplars = None if os.environ.get(variables.OTEL_METRICS_EXEMPLAR_FILTER) else AlwaysOffExemplarFilter()
+    meters = MeterProvider(readers, resource=resource, exemplar_filter=exemplars, shutdown_on_exit=False)
+    build = (("service.version", _VERSION), ("process.runtime.version", platform.python_version()))
+    gauge(meters.get_meter(names.SERVICE), names.BUILD, lambda: {build: 1})
     tracers = TracerProvider(resource=resource, sampler=sampler(telemetry), shutdown_on_exit=False)
+    traced = False
     with _counting_losses():
         for exporter in span_exporters(telemetry, meters):
             tracers.add_span_processor(BatchSpanProcessor(exporter, meter_provider=meters))
-    return Telemetry(tracers, meters)
+            traced = True
+    return Telemetry(
+        tracers, meters, HeadSampling(parent_based=is_parent_based()) if traced else NoSampling(), exposition
+    )
 
 
 @contextmanager
@@ -95,7 +116,7 @@ def _resource() -> Resource:
     """OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come first. Each process is an instance of its own."""
     ours = {
         "service.name": names.SERVICE,
-        "service.version": version("geo-extproc"),
+        "service.version": _VERSION,
         "service.instance.id": str(uuid4()),
     }
     given = Resource.create()
@@ -104,14 +125,20 @@ def _resource() -> Resource:
     return given.merge(Resource({key: value for key, value in ours.items() if key not in named}))
 
 
-def configure_log(level: str, form: Literal["json", "text"]) -> None:
+def configure_log(level: str, form: Literal["auto", "json", "text"]) -> None:
     """Structured lines on standard error: standard output belongs to commands' results."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    text = form == "text" or (form == "auto" and terminal)
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+        # https://no-color.org
+        structlog.dev.ConsoleRenderer(colors=terminal and not os.environ.get("NO_COLOR"))
+        if text
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            trace_context,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

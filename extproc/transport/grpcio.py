@@ -68,6 +68,11 @@ class GrpcioServer:
         self._server.add_generic_rpc_handlers((_Handler(self._process),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
+    @property
+    def streams(self) -> int:
+        """Under way now."""
+        return self._streams
+
     async def start(self) -> None:
         """Listen and report SERVING. Raises ListenError."""
         address = self._address

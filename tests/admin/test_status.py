@@ -15,6 +15,7 @@ from yarl import URL
 
 from extproc.admin.server import AdminServer, Health
 from extproc.admin.status import BELOW, PATH, StatusPage
+from extproc.admin.turn import Turn
 from extproc.evidence.store import StoreRefused, StoreUnavailable
 from extproc.oci.reference import Name
 from extproc.settings import Endpoint
@@ -68,7 +69,7 @@ class Client:
 @asynccontextmanager
 async def serving(reports: Reports) -> AsyncIterator[Client]:
     port = free_port()
-    page = StatusPage(reports)
+    page = StatusPage(reports, Turn())
     server = AdminServer(
         Endpoint(host="127.0.0.1", port=port), lambda: Health(True, "ok", 1), Unseen(), {PATH: page, BELOW: page}
     )
@@ -163,9 +164,9 @@ async def until(reports: Reports, count: int) -> None:
             await asyncio.sleep(0)
 
 
-async def waiting(page: StatusPage, count: int) -> None:
+async def waiting(turn: Turn, count: int) -> None:
     async with asyncio.timeout(10):
-        while len(page._under_way) < count:  # noqa: ASYNC110 - a state, not an event
+        while len(turn._under_way) < count:  # noqa: ASYNC110 - a state, not an event
             await asyncio.sleep(0.001)
 
 
@@ -213,10 +214,10 @@ async def test_a_fault_of_ours_is_an_answer_and_does_not_stay(reports: Reports) 
 
 
 async def test_so_many_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extproc.admin.status._WAITING", 3)
     reports = Reports()
     port = free_port()
-    page = StatusPage(reports)
+    turn = Turn(waiting=3)
+    page = StatusPage(reports, turn)
     server = AdminServer(
         Endpoint(host="127.0.0.1", port=port), lambda: Health(True, "ok", 1), Unseen(), {BELOW: page}
     )
@@ -225,7 +226,7 @@ async def test_so_many_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
             client = Client(http, f"http://127.0.0.1:{port}")
             patient = [asyncio.create_task(client.get(f"/status/g/n{number}")) for number in range(3)]
-            await waiting(page, 3)
+            await waiting(turn, 3)
             status, document = await client.get("/status/g/one-more")
             assert (status, document) == (503, {"error": "too many reports are waited for; ask again"})
             reports.gate.set()

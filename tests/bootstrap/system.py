@@ -14,7 +14,7 @@ import aiohttp
 from yarl import URL
 
 from extproc.bootstrap import render
-from extproc.settings import Admin, Auth, Endpoint, Envoy, Policy, Server, Settings, Site, Sites
+from extproc.settings import Admin, Auth, Endpoint, Envoy, Policy, Server, Settings, Site, Sites, Telemetry
 from tests.bootstrap import certificates
 from tests.bootstrap.stand_in import Processor, Upstream, processor, upstream
 from tests.support import envoy
@@ -83,6 +83,7 @@ async def system(
     site_names: tuple[str, str] | None = None,
     concurrency: int = 2,
     role: Literal["secondary", "primary"] = "secondary",
+    telemetry: Telemetry | None = None,
     **settings: Any,
 ) -> AsyncIterator[System]:
     """`steer` is what the processor says to every request; with None there is no processor.
@@ -118,6 +119,7 @@ async def system(
                 issuer=Site(url=issuer.url) if with_issuer else None,
             ),
             envoy=Envoy(**settings),
+            telemetry=telemetry or Telemetry(),
         )
         mind: Processor | None = None
         if steer is not None:

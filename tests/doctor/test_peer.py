@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from extproc.doctor.peer import Peer, Unreachable, reached
+from extproc.doctor.peer import Peer, Unreachable
 from extproc.registry.session import open_session
 from extproc.settings import Endpoint
 from tests.doctor.replies import peer_of
@@ -75,4 +75,4 @@ async def test_closed_without_ever_being_asked() -> None:
     [("0.0.0.0:5000", "127.0.0.1:5000"), ("[::]:1", "[::1]:1"), ("10.0.0.7:80", "10.0.0.7:80"), ("a.b:1", "a.b:1")],
 )
 def test_where_an_address_to_listen_on_is_reached(listening: str, there: str) -> None:
-    assert str(reached(Endpoint.parse(listening))) == there
+    assert str(Endpoint.parse(listening).reached) == there

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,65 +14,15 @@ import pytest_asyncio
 from extproc.sandbox.image import content, write_image
 from extproc.sandbox.system import Sandbox
 from tests.support.registry_client import RegistryClient
+from tests.support.shell import NAME, Shell
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
-
-NAME = "clients/app"
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def sandbox() -> AsyncIterator[Sandbox]:
     async with Sandbox(workers=2) as running:
         yield running
-
-
-class Shell:
-    """Runs the clients with storage and credentials of their own."""
-
-    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
-        where = sandbox.describe()
-        self.folder = folder
-        self.registry = where["registry_url"].partition("//")[2]
-        self.primary = where["primary_url"].partition("//")[2]
-        self.secondary = where["secondary_url"].partition("//")[2]
-        self.where = where
-        self._environment = dict(os.environ) | {
-            "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
-            "XDG_RUNTIME_DIR": str(folder),
-            "HOME": str(folder),
-        }
-
-    async def run(self, *command: str) -> str:
-        child = await asyncio.create_subprocess_exec(
-            *command,
-            env=self._environment,
-            cwd=self.folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, complaint = await child.communicate()
-        assert child.returncode == 0, f"{' '.join(command)}: {complaint.decode()}"
-        return output.decode()
-
-    def storage(self, runroot: str) -> list[str]:
-        """vfs needs no kernel feature; both tools take the same flags. podman refuses a long `runroot`."""
-        return ["--root", str(self.folder / "root"), "--runroot", runroot, "--storage-driver", "vfs"]
-
-    async def digest_at(self, registry: str, tag: str) -> str:
-        text = await self.run(
-            *("skopeo", "inspect", "--raw", "--tls-verify=false", "--creds", "admin:admin"),
-            f"docker://{registry}/{NAME}:{tag}",
-        )
-        (self.folder / "raw.json").write_text(text)
-        return (await self.run("skopeo", "manifest-digest", "raw.json")).strip()
-
-    async def replicate(self, tag: str) -> None:
-        await self.run(
-            *("skopeo", "copy", "--all", "--preserve-digests", "--src-tls-verify=false", "--dest-tls-verify=false"),
-            *("--src-creds", "admin:admin", "--dest-creds", "admin:admin"),
-            *(f"docker://{self.primary}/{NAME}:{tag}", f"docker://{self.secondary}/{NAME}:{tag}"),
-        )
 
 
 @pytest.fixture

@@ -65,9 +65,9 @@ async def run(rig: Rig, fault: Fault) -> Verdict:
         began = time.monotonic()
         if fault.calm:
             await fault.begin(rig)
-            await stack.enter_async_context(_load(rig))
+            await stack.enter_async_context(under_load(rig))
         else:
-            await stack.enter_async_context(_load(rig))
+            await stack.enter_async_context(under_load(rig))
             await wait(any_, third, first, "requests before it")
             await wait(lambda entry: entry.local and entry.kind == "tag", 1, first, "a local tag before it")
             rig.sites.patience = fault.patience
@@ -102,7 +102,7 @@ async def _quiet(rig: Rig) -> None:
 
 
 @asynccontextmanager
-async def _load(rig: Rig) -> AsyncIterator[None]:
+async def under_load(rig: Rig) -> AsyncIterator[None]:
     """Clients until the end of the block; then each ends the round it is in."""
     over = asyncio.Event()
     for client in rig.clients:

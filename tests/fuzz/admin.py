@@ -26,6 +26,7 @@ from extproc.admin import status
 from extproc.admin.notifications import NotificationEndpoint
 from extproc.admin.server import AdminServer, Health
 from extproc.admin.status import StatusPage
+from extproc.admin.turn import Turn
 from extproc.notification.event import Event, Site
 from extproc.notification.secret import Secret
 from extproc.oci.reference import Name
@@ -155,7 +156,7 @@ class _Host:
         endpoint = NotificationEndpoint(
             self._events, secret=Secret((SECRET,)), max_body=_MAX_BODY, refusals=self._events
         )
-        page = StatusPage(_Reports())
+        page = StatusPage(_Reports(), Turn())
         self._server = AdminServer(
             Endpoint(host="127.0.0.1", port=free_port()),
             lambda: Health(ready=True, store="ok", workers=2),

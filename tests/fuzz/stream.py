@@ -31,11 +31,12 @@ from extproc.processor.exchange import ProtocolError
 from extproc.processor.stream import Stream
 from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason
-from extproc.routing.router import Routed, Router
+from extproc.routing.router import Router
 from tests.fuzz.keys import key_set
 from tests.fuzz.loop import run
 from tests.fuzz.token import AUDIENCE, ISSUER, NOW
 from tests.support.clock import Clock
+from tests.support.recorded import Recorder
 
 _SEPARATOR: Final = b"\n%%\n"
 _MOST_FRAMES: Final = 32
@@ -47,22 +48,12 @@ _SHORTEST_SECRET: Final = 12
 """Bytes: shorter ones are in an answer by chance."""
 
 
-class _Recorder:
-    """Counts decisions."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def decided(self, routed: Routed, started_ns: int, traceparent: str) -> None:
-        self.count += 1
-
-
 @dataclass
 class _Site:
     """One worker with its store, and what the primary has named so far."""
 
     token: bool
-    recorder: _Recorder = field(default_factory=_Recorder)
+    recorder: Recorder = field(default_factory=Recorder)
     named: set[tuple[bytes, bytes]] = field(default_factory=set)
     """Path without query, and the digest that some primary answered to it."""
 
@@ -94,7 +85,7 @@ class _Watched:
         if self.failed:
             return "failed"
         kind, message = _kind(data)
-        decided = self.site.recorder.count
+        decided = len(self.site.recorder.decisions)
         try:
             reply = run(self.stream.receive(data))
         except WireError:
@@ -114,10 +105,10 @@ class _Watched:
             return self._refused(_headers(message.request_headers), response.immediate_response, reply)
         assert response.WhichOneof("response") == kind, "the reply is of another kind"
         if kind == "request_headers":
-            assert self.site.recorder.count == decided + 1
+            assert len(self.site.recorder.decisions) == decided + 1
             self.head = _headers(message.request_headers)
             return self._forwarded(self.head, response)
-        assert self.site.recorder.count == decided
+        assert len(self.site.recorder.decisions) == decided
         assert reply == _untouched(kind), "a phase that is not ours was changed"
         if kind == "response_headers":
             self.answered = True

@@ -36,7 +36,7 @@ from extproc.settings import SettingsError
 def test_the_value_of_authorization(tmp_path: Path, authorization: str, right: bool) -> None:
     file = tmp_path / "secret"
     file.write_bytes(b"s3cret\r\n\n  next \nBearer kept whole")
-    assert Secret.load(file).admits(authorization) is right
+    assert Secret.load(file, "notifications.secret_file", "take no notifications").admits(authorization) is right
 
 
 def test_every_secret_is_compared_whichever_matches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,9 +61,9 @@ def test_an_empty_file(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "secret"
     file.write_bytes(content)
     with pytest.raises(SettingsError, match=r"notifications\.secret_file '.*/secret' is empty: write the value"):
-        Secret.load(file)
+        Secret.load(file, "notifications.secret_file", "take no notifications")
 
 
 def test_a_file_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"cannot read .*'.*/none': No such file or directory; correct the path"):
-        Secret.load(tmp_path / "none")
+        Secret.load(tmp_path / "none", "notifications.secret_file", "take no notifications")

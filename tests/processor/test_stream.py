@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,23 +15,14 @@ from extproc.processor.exchange import ProtocolError
 from extproc.processor.stream import Stream
 from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason
-from extproc.routing.router import Routed, Router
+from extproc.routing.router import Router
 from tests.support.clock import Clock
 from tests.support.heads import EVERY_TYPE, INDEX
 from tests.support.messages import OTHERS, PRIMARY, Reply, request_head, response_head
+from tests.support.recorded import Recorder
 
 DIGEST = Digest("sha256:" + "a" * 64)
 TAG_PATH = "/v2/g/app/manifests/latest"
-
-
-@dataclass
-class Recorder:
-    """Remembers what it was told."""
-
-    decisions: list[tuple[Routed, int, str]] = field(default_factory=list)
-
-    def decided(self, routed: Routed, started_ns: int, traceparent: str) -> None:
-        self.decisions.append((routed, started_ns, traceparent))
 
 
 @dataclass
@@ -87,13 +77,16 @@ async def test_each_decision_is_recorded_once() -> None:
     worker = Worker()
     parent = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
     stream = worker.stream(parent)
-    before = time.time_ns()
     await stream.receive(request_head("GET", TAG_PATH, ("accept", EVERY_TYPE[0])))
     await stream.receive(ANSWER)
-    ((routed, started, traceparent),) = worker.recorder.decisions
-    assert routed.decision.reason is Reason.TAG_UNVERIFIED
-    assert before <= started <= time.time_ns()
-    assert traceparent == parent
+    (recorded,) = worker.recorder.exchanges
+    assert recorded.routed is not None
+    assert recorded.routed.decision.reason is Reason.TAG_UNVERIFIED
+    assert recorded.head.path == TAG_PATH
+    assert recorded.traceparent == parent
+    assert recorded.answer is not None
+    assert recorded.answer.site == "primary"
+    assert recorded.blocks == ["deciding", "decided", "observing", "observed"]
 
 
 @pytest.mark.parametrize(

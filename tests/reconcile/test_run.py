@@ -21,6 +21,7 @@ from extproc.registry.error import Misconfigured, RegistryError, Unreachable
 from extproc.settings.reconcile import Reconcile
 from tests.evidence.subject import Clock
 from tests.reconcile.fake_site import FakeSite
+from tests.support.traced import Traced
 
 NAMES = [Name(f"group/app{number}") for number in range(30)]
 
@@ -76,6 +77,7 @@ class Site:
     watching: Watching = field(default_factory=Watching)
     clock: Clock = field(default_factory=Clock)
     patience: float = 0.0
+    traced: Traced = field(default_factory=Traced)
 
     def __post_init__(self) -> None:
         for name in NAMES:
@@ -97,6 +99,7 @@ class Site:
             watch=self.watching,
             clock=self.clock,
             patience=self.patience,
+            work=self.traced.work,
         )
         return await reconciler.run(source or self.source(), by="a test", **options)
 

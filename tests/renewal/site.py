@@ -14,6 +14,7 @@ from extproc.renewal.hot_tags import HotTags
 from extproc.renewal.renewal import Outcome, Renewal
 from tests.support.clock import Clock
 from tests.support.heads import INDEX
+from tests.support.traced import Traced
 
 NAME = Name("g/app")
 TAG = Tag("latest")
@@ -63,6 +64,8 @@ class Site:
     blocked: set[Name] = field(default_factory=set)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
 
+    traced: Traced = field(default_factory=Traced)
+
     def __post_init__(self) -> None:
         self.store = self.new_store(self.clock)
         self.hot = HotTags(self.limit, idle=600)
@@ -78,6 +81,7 @@ class Site:
             blocks=self.blocked.__contains__,
             count=lambda outcome: self.outcomes.update([outcome]),
             clock=self.clock,
+            work=self.traced.work,
             draw=lambda low, high: min(max(fraction, low), high),
         )
 

@@ -14,7 +14,8 @@ from extproc.oci.reference import Digest, Name, Tag
 from extproc.reconcile.checkpoint import Checkpoint
 from extproc.reconcile.summary import Counts
 from extproc.status.reports import Reports
-from extproc.status.table import print_name, print_site, short, span
+from extproc.status.table import print_name, print_site
+from extproc.status.words import short, span
 from tests.support.clock import Clock
 from tests.support.heads import INDEX
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -72,8 +72,12 @@ class OtlpReceiver(trace_service_pb2_grpc.TraceServiceServicer, metrics_service_
     async def until(self, more: int) -> None:
         """Spans, beside those that are here."""
         wanted = len(self.spans()) + more
+        await self.until_all(lambda _: len(self.spans()) >= wanted)
+
+    async def until_all(self, there: Callable[[Self], bool]) -> None:
+        """Looked at whenever something has come."""
         async with asyncio.timeout(30), self._came:
-            await self._came.wait_for(lambda: len(self.spans()) >= wanted)
+            await self._came.wait_for(lambda: there(self))
 
     async def _take(self, request: Any) -> Any:
         async with self._came:

@@ -21,11 +21,15 @@ def test_what_is_exported() -> None:
     recorder.delayed(Site.PRIMARY, 0.25)
     recorder.arrived(90.0)
     data: Any = reader.get_metrics_data()
-    found = {
-        metric.name: (metric.unit, dict(point.attributes), getattr(point, "value", None) or point.sum)
+    points = [
+        (metric.name, (metric.unit, dict(point.attributes), point.value if hasattr(point, "value") else point.sum))
         for metric in data.resource_metrics[0].scope_metrics[0].metrics
         for point in metric.data.data_points
-    }
+    ]
+    found = {name: point for name, point in points if point[2]}
+    # Series that are there before anything happened, so that the first time is an increase.
+    assert {name for name, point in points if not point[2]} == {"geo_extproc.notifications.refused"}
+    assert len(points) == len(found) + 13
     assert found == {
         "geo_extproc.notifications": (
             "{event}",

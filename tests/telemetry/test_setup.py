@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 
@@ -87,6 +88,51 @@ def test_text_is_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
     assert "serving" in err
     assert "worker=3" in err
     assert "\x1b" not in err
+
+
+_WRITES = (
+    "import structlog; from extproc.telemetry.setup import configure_log; configure_log('info', 'auto');"
+    "structlog.get_logger().info('serving', worker=3)"
+)
+
+
+def test_auto_is_json_where_nobody_reads_along() -> None:
+    done = subprocess.run([sys.executable, "-c", _WRITES], capture_output=True, text=True, check=True)
+    assert json.loads(done.stderr)["event"] == "serving"
+
+
+@pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_auto_is_text_at_a_terminal(environment: dict[str, str], coloured: bool) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        # What is written to a terminal that nobody has open any more is lost: it is read while both are.
+        with subprocess.Popen(
+            [sys.executable, "-c", _WRITES], stderr=theirs, env=dict(os.environ, TERM="xterm") | environment
+        ) as program:
+            program.wait()
+        written = os.read(ours, 10_000).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "serving" in written
+    assert "{" not in written
+    assert ("\x1b[" in written) is coloured
+
+
+def test_a_line_says_which_trace_it_belongs_to(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_log("info", "json")
+    telemetry = build_telemetry(Telemetry(exporter="none", trace_ratio=1.0))
+    log = structlog.get_logger()
+    with telemetry.tracer.start_as_current_span("work") as span:
+        log.info("within")
+    log.info("without")
+    telemetry.close()
+    within, without = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    context = span.get_span_context()
+    assert within["trace_id"] == f"{context.trace_id:032x}"
+    assert within["span_id"] == f"{context.span_id:016x}"
+    assert int(within["trace_flags"], 16) & 1
+    assert not {"trace_id", "span_id", "trace_flags"} & set(without)
 
 
 def test_a_log_that_cannot_be_written_ends_nothing() -> None:

@@ -22,11 +22,12 @@ from extproc.processor.codec import OtherPhase, WireError, encode_continue
 from extproc.processor.exchange import ProtocolError
 from extproc.processor.stream import Stream
 from extproc.routing.policy import Policy
-from extproc.routing.router import Routed, Router
+from extproc.routing.router import Router
 from extproc.transport.grpcio import METHOD, GrpcioServer, ListenError, MessageHandler
 from tests.support.heads import EVERY_TYPE
 from tests.support.messages import PRIMARY, Reply, request_head, response_head
 from tests.support.ports import free_port
+from tests.support.recorded import Recorder
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -108,18 +109,12 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"unix:{tmp_path}/run/w.sock" if request.param == "unix" else f"127.0.0.1:{free_port()}"
 
 
-@dataclass
-class Ignore:
-    def decided(self, routed: Routed, started_ns: int, traceparent: str) -> None:
-        """Nothing."""
-
-
 async def test_a_whole_exchange(address: str) -> None:
     store = MemoryStore(absent_ttl=5)
     router = Router(verifier=None, facts=store, writes=Backlog(store), policy=Policy(), now=lambda: 0.0)
 
     def stream(traceparent: str) -> Stream:
-        return Stream(router, Challenge("https://issuer/", "registry"), Ignore(), traceparent)
+        return Stream(router, Challenge("https://issuer/", "registry"), Recorder(), traceparent)
 
     async with serving(address, stream) as (_, client):
         call = client.exchange()
