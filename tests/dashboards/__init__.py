@@ -1,0 +1,1 @@
+"""What is watched with: the dashboard and the alert rules in envoy/."""

@@ -1,0 +1,1 @@
+"""Alerts in the faults that they are for."""
