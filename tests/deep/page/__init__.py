@@ -1,0 +1,1 @@
+"""The status page as people see it."""
