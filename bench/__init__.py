@@ -1,0 +1,1 @@
+"""Measurements: each is run by a target of the Makefile, none by a test."""
