@@ -332,7 +332,7 @@ class TestLive:
     async def test_a_worker_that_reads_no_more_is_killed(self, tmp_path: Path, redis: RedisServer) -> None:
         """Its orders would pile up, and it would decide by old ones when it goes on."""
         settings = f'store = {{url = "{redis.url}", budget = 1.0}}\nenvoy.message_timeout = 3\nserver.workers = 2\n'
-        names = ",".join(f'"g/{"x" * 200}-{number}"' for number in range(10_000))
+        names = ",".join(f'"g/{"x" * 200}-{number}"' for number in range(3_000))
         try:
             await asyncio.to_thread(redis.start)
             with Program(tmp_path, settings + "rollout.include = []\n") as program:
@@ -349,6 +349,8 @@ class TestLive:
                 await asyncio.to_thread(
                     eventually, lambda: program.logged("worker does not read its orders"), "it is noticed"
                 )
+                ended = "worker ended; starting it again"
+                await asyncio.to_thread(eventually, lambda: program.logged(ended), "it has ended")
                 await asyncio.to_thread(eventually, lambda: program.readyz()[1]["workers"] == 2, "both serve")
                 program.workers_seen |= program.workers()
                 assert not alive(stopped)

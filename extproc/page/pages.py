@@ -39,6 +39,8 @@ ASSETS: Final = "/assets/"
 
 _READERS: Final = 16
 """Of the feed at once."""
+_WRITTEN_WITHIN: Final = 30.0
+"""Seconds that a reader may take for an event."""
 _MOST: Final = 50
 """Names found, and rows of a table."""
 _LONGEST: Final = 1000
@@ -185,7 +187,7 @@ class Pages:
         self._readers += 1
         closing = asyncio.create_task(self._closing.wait())
         try:
-            with self._watch.looking(), suppress(ClientConnectionResetError):
+            with self._watch.looking(), suppress(ClientConnectionResetError, TimeoutError):
                 await answer.prepare(request)
                 reader, version = Reader(), -1
                 while not closing.done():
@@ -195,7 +197,10 @@ class Pages:
                         changed.cancel()
                         break
                     version = changed.result()
-                    await answer.write(reader.event(await self._parts_of(version)))
+                    event = reader.event(await self._parts_of(version))
+                    # Who takes nothing any more makes room for others.
+                    async with asyncio.timeout(_WRITTEN_WITHIN):
+                        await answer.write(event)
         finally:
             closing.cancel()
             self._readers -= 1

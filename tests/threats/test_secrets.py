@@ -252,7 +252,12 @@ async def test_threat_no_secret_is_written_anywhere(tmp_path: Path) -> None:
         found = leaks(places, known)
     log, answered = places["log of extproc"], places["access log"]
     # All of it was at work.
-    for written in (b"geo_extproc.decide", b"geo_extproc.decisions", b"stream refused", b"notification refused"):
+    for written in (
+        b"ExternalProcessor/Process",
+        b"geo_extproc.decisions",
+        b"stream refused",
+        b"notification refused",
+    ):
         assert written in log, written
     assert answered.count(b"\n") > 150
     assert NAME.encode() in places["redis"]
