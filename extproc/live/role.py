@@ -81,14 +81,16 @@ class Role:
             if found != wanted:
                 self._due = True
                 await self._tell(session, wanted)
-                log.info("Envoy follows the role", promoted=bool(wanted), before=found)
+                self._tell_followed(wanted, found)
         except _FAULTS as error:
             self._fault = f"envoy.admin {self._url}: {error or type(error).__name__}"
-            if self._due and self._seldom.left_out("unheard") is not None:
+            left_out = self._seldom.left_out("unheard") if self._due else None
+            if left_out is not None:
                 log.error(  # noqa: TRY400 - no fault of ours
                     "Envoy may not follow sites.role: writes that no worker sees may go to the other site; see that "
                     "envoy.admin is reachable from here",
                     detail=self._fault,
+                    left_out=left_out,
                 )
             return
         if wanted == (100 if self._promoted else 0):
@@ -96,6 +98,12 @@ class Role:
                 self._untold = False
                 self._on_followed()
             self._fault = ""
+
+    def _tell_followed(self, wanted: int, found: int) -> None:
+        """Our own change always; somebody else's, which may come again after each look, seldom."""
+        left_out = 0 if self._untold else self._seldom.left_out("followed")
+        if left_out is not None:
+            log.info("Envoy follows the role", promoted=bool(wanted), before=found, left_out=left_out)
 
     async def _asked(self, session: aiohttp.ClientSession) -> int:
         async with session.get(f"{self._url}/runtime", allow_redirects=False) as answer:

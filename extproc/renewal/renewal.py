@@ -32,6 +32,7 @@ from extproc.registry.error import RegistryError
 from extproc.renewal.hot_tags import HotTags, Key
 from extproc.renewal.patience import Patience
 from extproc.telemetry import names
+from extproc.telemetry.seldom import Seldom
 from extproc.telemetry.work import Work, cause
 
 log = structlog.get_logger()
@@ -111,6 +112,7 @@ class Renewal:
         work: Work | None = None,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[float, float], float] = random.uniform,
+        seldom: Seldom | None = None,
     ) -> None:
         """`rate`: questions to the primary a second. `blocks`: rule 3. `count` is called once for each look; `work`:
         for spans of them."""
@@ -131,6 +133,7 @@ class Renewal:
         self._waiting_for = math.inf
         """When `run` wakes by itself."""
         self._patience = Patience()
+        self._seldom = seldom or Seldom()
 
     def tag_read(self, name: Name, tag: Tag, lease: Lease | None) -> None:
         """A reader with a valid token asked for it; `lease` is what the store gave."""
@@ -225,9 +228,11 @@ class Renewal:
     async def _in_slot(self, name: Name, tag: Tag) -> None:
         try:
             await self.look(name, tag)
-        except Exception:
-            # A fault of ours must not end the renewal of every other tag.
-            log.exception("renewal of a tag failed", repository=name)
+        except Exception as error:
+            # A fault of ours must not end the renewal of every other tag. Readers choose the tags, so told seldom.
+            left_out = self._seldom.left_out(type(error).__name__)
+            if left_out is not None:
+                log.exception("renewal of a tag failed", repository=name, left_out=left_out)
             self._hot.forget((name, tag))
         self._wake_up()
 

@@ -127,14 +127,6 @@ def _resource() -> Resource:
 
 def configure_log(level: str, form: Literal["auto", "json", "text"]) -> None:
     """Structured lines on standard error: standard output belongs to commands' results."""
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    text = form == "text" or (form == "auto" and terminal)
-    renderer: structlog.types.Processor = (
-        # https://no-color.org
-        structlog.dev.ConsoleRenderer(colors=terminal and not os.environ.get("NO_COLOR"))
-        if text
-        else structlog.processors.JSONRenderer()
-    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -142,7 +134,7 @@ def configure_log(level: str, form: Literal["auto", "json", "text"]) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            _renderer(form),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(LogLines(standard_error())),  # type: ignore[arg-type]
@@ -151,3 +143,13 @@ def configure_log(level: str, form: Literal["auto", "json", "text"]) -> None:
     logger = logging.getLogger()
     if not any(isinstance(handler, StandardLog) for handler in logger.handlers):
         logger.addHandler(StandardLog())
+
+
+def _renderer(form: Literal["auto", "json", "text"]) -> structlog.types.Processor:
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    if form == "json" or (form == "auto" and not terminal):
+        return structlog.processors.JSONRenderer()
+    # https://no-color.org: set and not empty.
+    colors = terminal and not os.environ.get("NO_COLOR")
+    # Its own way to show a fault would show the values of variables, tokens among them.
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)

@@ -17,6 +17,8 @@ from grpc_health.v1.health import aio as health_aio
 
 from extproc.processor.codec import WireError
 from extproc.processor.exchange import ProtocolError
+from extproc.telemetry.seldom import Seldom
+from extproc.telemetry.trace_context import of_caller
 from extproc.transport.listening import ListenError, SocketFile, for_its_owner, try_port
 
 METHOD: Final = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
@@ -44,6 +46,7 @@ class GrpcioServer:
         *,
         max_streams: int,
         shared: bool = False,
+        seldom: Seldom | None = None,
     ) -> None:
         """`address`: `unix:/path` or `host:port`; `new_stream` takes the W3C traceparent or an empty string.
 
@@ -55,6 +58,7 @@ class GrpcioServer:
         self._max_streams = max_streams
         self._streams = 0
         self._stopping = False
+        self._seldom = seldom or Seldom()
         self._new_stream = new_stream
         self._health = health_aio.HealthServicer()
         self._server = grpc.aio.server(
@@ -118,15 +122,27 @@ class GrpcioServer:
             while (data := await context.read()) is not grpc.aio.EOF:
                 await context.write(await stream.receive(data))
         except (WireError, ProtocolError) as error:
-            log.warning("stream refused", error=str(error))
+            self._tell(error, context)
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except Exception as error:
             if context.done() or (self._stopping and isinstance(error, grpc.aio.BaseError)):
                 return  # the peer has gone, or grpc with it: nobody is left to answer
-            log.exception("stream failed")
+            self._tell(error, context)
             await context.abort(grpc.StatusCode.INTERNAL, "a fault of geo-extproc; its log has it")
         finally:
             self._streams -= 1
+
+    def _tell(self, error: Exception, context: Any) -> None:
+        """Seldom: whoever may connect can cause as many as he likes."""
+        left_out = self._seldom.left_out(type(error).__name__)
+        if left_out is None:
+            return
+        # The exchange's own span, if it has one, has ended by now.
+        with of_caller(_traceparent(context)):
+            if isinstance(error, WireError | ProtocolError):
+                log.warning("stream refused", error=str(error), left_out=left_out)
+            else:
+                log.error("stream failed", exc_info=error, left_out=left_out)
 
 
 class _Handler(grpc.GenericRpcHandler):

@@ -113,6 +113,22 @@ async def test_an_envoy_that_is_started_again_is_corrected(soon: None) -> None:
         await until(lambda: admin.value == "100")
 
 
+async def test_somebody_else_who_sets_it_again_and_again_fills_no_log(soon: None) -> None:
+    admin = Admin()
+    with capture_logs() as logs:
+        async with serving(admin) as endpoint, kept(Role(endpoint, promoted=False)) as role:
+            for _ in range(5):
+                told = len(admin.told)
+                admin.value = "100"
+                await until(lambda told=told: len(admin.told) > told)  # type: ignore[misc]
+            assert [line["event"] for line in logs] == ["Envoy follows the role"]
+            # What we change ourselves is always said.
+            for promoted in (True, False):
+                role.change(promoted=promoted)
+                await until(lambda: role.word == "ok")
+    assert [line["promoted"] for line in logs] == [False, True, False]
+
+
 async def test_an_envoy_without_our_key_is_a_secondarys(soon: None) -> None:
     admin = Admin(None)
     async with serving(admin) as endpoint, kept(Role(endpoint, promoted=False)):

@@ -11,7 +11,9 @@ import structlog
 from extproc.oci.reference import Tag
 from extproc.renewal.hot_tags import HotTags
 from extproc.renewal.renewal import Outcome, Renewal
+from extproc.telemetry.seldom import Seldom
 from tests.renewal.site import NAME, STALE_AFTER, TAG, Site
+from tests.support.clock import Clock
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -124,3 +126,32 @@ async def test_a_fault_of_ours_ends_one_tag_only() -> None:
         await until(lambda: site.outcomes[Outcome.RENEWED] == 1)
         await stopped(task)
     assert [line["event"] for line in logs] == ["renewal of a tag failed"]
+
+
+async def test_a_fault_that_readers_cause_again_and_again_is_one_line_in_a_while() -> None:
+    site = Site(limit=100)
+    now = Clock()
+    site.renewal = Renewal(
+        store=site.store,
+        primary=site.primary,
+        max_staleness=STALE_AFTER,
+        hot=site.hot,
+        rate=1e6,
+        blocks=site.blocked.__contains__,
+        clock=site.clock,
+        seldom=Seldom(5.0, now),
+    )
+    site.primary.error = ZeroDivisionError("a bug")
+    with structlog.testing.capture_logs() as logs:
+        task = asyncio.create_task(site.renewal.run())
+        for at, number in ((0.0, 20), (5.0, 1)):
+            now.now = at
+            asked = len(site.primary.asked)
+            for each in range(number):
+                site.renewal.on_lease_dropped(NAME, Tag(f"t{each}"))
+            await until(lambda wanted=asked + number: len(site.primary.asked) == wanted and not len(site.hot))  # type: ignore[misc]
+        await stopped(task)
+    assert [(line["event"], line["left_out"]) for line in logs] == [
+        ("renewal of a tag failed", 0),
+        ("renewal of a tag failed", 19),
+    ]

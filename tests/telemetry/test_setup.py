@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pty
+import re
 import subprocess
 import sys
 
@@ -90,49 +90,63 @@ def test_text_is_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in err
 
 
-_WRITES = (
-    "import structlog; from extproc.telemetry.setup import configure_log; configure_log('info', 'auto');"
-    "structlog.get_logger().info('serving', worker=3)"
-)
+ONE_LINE = "import structlog; from extproc.telemetry.setup import configure_log; configure_log('info', {form!r});"
 
 
-def test_auto_is_json_where_nobody_reads_along() -> None:
-    done = subprocess.run([sys.executable, "-c", _WRITES], capture_output=True, text=True, check=True)
-    assert json.loads(done.stderr)["event"] == "serving"
-
-
-@pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
-def test_auto_is_text_at_a_terminal(environment: dict[str, str], coloured: bool) -> None:
-    ours, theirs = pty.openpty()
+def written(form: str, program: str, *, terminal: bool, **environment: str) -> str:
+    """What a process with that form of log writes to standard error: a terminal, or a pipe."""
+    kept = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
+    ours, theirs = os.openpty() if terminal else os.pipe()
     try:
-        # What is written to a terminal that nobody has open any more is lost: it is read while both are.
-        with subprocess.Popen(
-            [sys.executable, "-c", _WRITES], stderr=theirs, env=dict(os.environ, TERM="xterm") | environment
-        ) as program:
-            program.wait()
-        written = os.read(ours, 10_000).decode()
+        subprocess.run(
+            [sys.executable, "-c", ONE_LINE.format(form=form) + program],
+            stderr=theirs,
+            env={**kept, **environment},
+            check=True,
+        )
+        return os.read(ours, 100_000).decode()
     finally:
-        os.close(ours)
         os.close(theirs)
-    assert "serving" in written
-    assert "{" not in written
-    assert ("\x1b[" in written) is coloured
+        os.close(ours)
 
 
-def test_a_line_says_which_trace_it_belongs_to(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_log("info", "json")
-    telemetry = build_telemetry(Telemetry(exporter="none", trace_ratio=1.0))
-    log = structlog.get_logger()
-    with telemetry.tracer.start_as_current_span("work") as span:
-        log.info("within")
-    log.info("without")
-    telemetry.close()
-    within, without = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    context = span.get_span_context()
-    assert within["trace_id"] == f"{context.trace_id:032x}"
-    assert within["span_id"] == f"{context.span_id:016x}"
-    assert int(within["trace_flags"], 16) & 1
-    assert not {"trace_id", "span_id", "trace_flags"} & set(without)
+@pytest.mark.parametrize(
+    ("form", "terminal", "no_color", "text", "coloured"),
+    [
+        pytest.param("auto", True, None, True, True, id="auto at a terminal"),
+        pytest.param("auto", True, "1", True, False, id="without colours"),
+        pytest.param("auto", True, "", True, True, id="NO_COLOR is empty"),
+        pytest.param("auto", False, None, False, False, id="auto into a pipe"),
+        pytest.param("text", True, None, True, True, id="text at a terminal"),
+        pytest.param("text", False, None, True, False, id="text into a pipe"),
+        pytest.param("json", True, None, False, False, id="json at a terminal"),
+    ],
+)
+def test_form(form: str, terminal: bool, no_color: str | None, text: bool, coloured: bool) -> None:
+    environment = {} if no_color is None else {"NO_COLOR": no_color}
+    said = written(form, "structlog.get_logger().info('serving', worker=3)", terminal=terminal, **environment)
+    assert ("\x1b[" in said) is coloured
+    if text:
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", said)
+        assert re.search(r"info +\] serving +worker=3", plain), said
+    else:
+        assert json.loads(said)["event"] == "serving"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_threat_no_fault_shows_the_values_of_variables(terminal: bool) -> None:
+    program = """
+def fail(token):
+    try:
+        int("broken")
+    except ValueError:
+        structlog.get_logger().exception("stream failed")
+fail("a-" + "secret")
+"""
+    for form in ("text", "json"):
+        said = written(form, "\n" + program, terminal=terminal)
+        assert "ValueError" in said
+        assert "a-secret" not in said
 
 
 def test_a_log_that_cannot_be_written_ends_nothing() -> None:

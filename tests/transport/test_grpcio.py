@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -23,7 +24,10 @@ from extproc.processor.exchange import ProtocolError
 from extproc.processor.stream import Stream
 from extproc.routing.policy import Policy
 from extproc.routing.router import Router
+from extproc.telemetry.seldom import Seldom
+from extproc.telemetry.setup import configure_log
 from extproc.transport.grpcio import METHOD, GrpcioServer, ListenError, MessageHandler
+from tests.support.clock import Clock
 from tests.support.heads import EVERY_TYPE
 from tests.support.messages import PRIMARY, Reply, request_head, response_head
 from tests.support.ports import free_port
@@ -93,9 +97,14 @@ class Client:
 
 @asynccontextmanager
 async def serving(
-    address: str, new_stream: Callable[[str], MessageHandler], max_streams: int = 10, *, shared: bool = False
+    address: str,
+    new_stream: Callable[[str], MessageHandler],
+    max_streams: int = 10,
+    *,
+    shared: bool = False,
+    seldom: Seldom | None = None,
 ) -> AsyncIterator[tuple[GrpcioServer, Client]]:
-    server = GrpcioServer(address, new_stream, max_streams=max_streams, shared=shared)
+    server = GrpcioServer(address, new_stream, max_streams=max_streams, shared=shared, seldom=seldom)
     await server.start()
     async with grpc.aio.insecure_channel(address) as channel:
         try:
@@ -164,15 +173,35 @@ async def test_beyond_max_streams_requests_are_turned_away_and_health_is_not(add
 async def test_an_error_ends_its_stream_alone(
     tmp_path: Path, message: bytes, code: grpc.StatusCode, details: str, event: str
 ) -> None:
-    scripted = Scripted()
-    async with serving(f"unix:{tmp_path}/w.sock", scripted.stream, max_streams=2) as (_, client):
+    scripted, clock = Scripted(), Clock()
+    server = serving(f"unix:{tmp_path}/w.sock", scripted.stream, max_streams=2, seldom=Seldom(5.0, clock))
+    async with server as (_, client):
         other = client.exchange()
         assert await client.ask(other, b"1") == b"<1"
         with structlog.testing.capture_logs() as logs:
-            for _ in range(3):
+            for clock.now in (0.0, 1.0, 2.0, 5.0):
                 assert await client.refusal(message) == (code, details)
-        assert [line["event"] for line in logs] == [event] * 3
+        # Whoever may connect can cause as many as he likes.
+        assert [(line["event"], line["left_out"]) for line in logs] == [(event, 0), (event, 2)]
         assert await client.ask(other, b"2") == b"<2"
+
+
+async def test_an_error_is_logged_with_the_trace_of_who_called(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_log("info", "json")
+    async with serving(f"unix:{tmp_path}/w.sock", Scripted().stream) as (_, client):
+        for message, metadata in ((b"fault", {"traceparent": TRACEPARENT}), (b"wire", {})):
+            call = client.exchange(**metadata)
+            with suppress(grpc.aio.AioRpcError):
+                await client.ask(call, message)
+            assert await call.code() is not grpc.StatusCode.OK
+    failed, refused = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert failed["event"] == "stream failed"
+    assert "RuntimeError: Bearer secret" in failed["exception"]
+    assert (failed["trace_id"], failed["span_id"], failed["trace_flags"]) == ("1" * 32, "2" * 16, "01")
+    assert refused["event"] == "stream refused"
+    assert not refused.keys() & {"trace_id", "span_id", "trace_flags"}
 
 
 async def test_a_stream_that_cannot_be_made_is_an_error_too(tmp_path: Path) -> None:
