@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 import subprocess
@@ -27,6 +28,7 @@ from extproc.routing.reason import Reason
 from extproc.sandbox.edge import merged, toml
 from extproc.settings import Settings
 from extproc.telemetry import names
+from extproc.telemetry.log_lines import LOST
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -281,6 +283,38 @@ def test_every_name_of_telemetry_is_explained() -> None:
     values = [value for key, value in vars(names).items() if key.isupper() and key != "SERVICE"]
     assert len(values) >= 10
     assert [value for value in values if f"`{value}`" not in text] == []
+
+
+LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
+
+
+def lines_of_the_log() -> Iterator[tuple[str, str]]:
+    """The text of each `log.…("…")`, and its level; of `tell` the worse of the two that it may have."""
+    for file in sorted((ROOT / "extproc").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(ast.Attribute(ast.Name("log"), method), [ast.Constant(str(text)), *_]) if (
+                    method in LEVELS
+                ):
+                    yield text, LEVELS[method]
+                case ast.Call(ast.Name("tell"), [ast.Constant(str(text)), *_]):
+                    yield text, "warning"
+
+
+def test_every_line_of_the_log_that_matters_is_explained_with_its_level() -> None:
+    written = set(lines_of_the_log()) | {(LOST, "error")}
+    assert len(written) >= 30
+    told: dict[str, list[str]] = {}
+    for line, levels, meaning in rows(DOCS / "operations.md", "line", "level", "means"):
+        told |= {begins.rstrip("… "): levels.split(", ") for begins in CODE.findall(line)}
+        told |= {end.rstrip("… "): ["info"] for end in re.findall(r"\[`([^`]+)`\]", meaning)}
+
+    def explained(text: str, level: str) -> bool:
+        return any(text.startswith(begins) and level in levels for begins, levels in told.items())
+
+    matter = sorted(text for text, level in written if level != "info" and not explained(text, level))
+    assert matter == []
+    assert [begins for begins in told if not any(text.startswith(begins) for text, _ in written)] == []
 
 
 def test_every_route_is_explained_in_its_order() -> None:

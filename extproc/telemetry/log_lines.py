@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import sys
-from typing import Protocol
+from typing import Final, Protocol
+
+LOST: Final = "lines of this log were lost: it could not be written"
 
 
 class _Writable(Protocol):
@@ -48,5 +50,4 @@ class LogLines:
         """Each line is."""
 
     def _confession(self) -> str:
-        event = "lines of this log were lost: it could not be written"
-        return json.dumps({"event": event, "lost": self._lost, "level": "error"}) + "\n"
+        return json.dumps({"event": LOST, "lost": self._lost, "level": "error"}) + "\n"
