@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from extproc.settings.section import public_url
+
 _POSITION: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _TOML_CHARACTER: Final = re.compile(r"\('([^']*)',\)")
 """How tomllib writes a key of one part."""
@@ -78,6 +80,13 @@ def _finding(found: Any) -> str:
         name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in found.get("ctx", {}).items()
     }
     words = _WORDS[kind].format(**limits) if kind in _WORDS else f"cannot be used: {message}"
-    if isinstance(value, str | int | float):
+    if isinstance(value, str):
+        return f": {_shown(value)!r} {words}"
+    if isinstance(value, int | float):
         return f": {value!r} {words}"
     return f": the value {words}"
+
+
+def _shown(value: str) -> str:
+    """Without what may be a password: any text may be a URL that stands in the wrong place."""
+    return public_url(value) if "@" in value else value

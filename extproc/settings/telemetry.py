@@ -21,8 +21,9 @@ class Telemetry(Section):
     exporter: Literal["none", "console", "otlp"] = "none"
     """Where spans and metrics go. console: standard error. otlp: a collector. OTEL_TRACES_EXPORTER and
     OTEL_METRICS_EXPORTER come before it."""
-    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$")] | None = None
+    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$")] | None = None
     """The collector's URL: `http://collector:4317`. By default, and before this setting, OpenTelemetry's standard
-    variables (OTEL_EXPORTER_OTLP_ENDPOINT), else this host at the protocol's port."""
+    variables (OTEL_EXPORTER_OTLP_ENDPOINT), else this host at the protocol's port. Credentials have their place in
+    OTEL_EXPORTER_OTLP_HEADERS."""
     otlp_protocol: Literal["grpc", "http/protobuf"] = "grpc"
     """What the collector speaks there; by convention grpc at port 4317, http/protobuf at 4318."""

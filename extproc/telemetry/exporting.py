@@ -100,7 +100,15 @@ def _protocol(signal: _Signal, telemetry: configuration.Telemetry) -> str:
 def _endpoint(signal: _Signal, telemetry: configuration.Telemetry, path: str = "") -> str | None:
     """None: the SDK's business, from its variables or its defaults on this host."""
     names = (f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", variables.OTEL_EXPORTER_OTLP_ENDPOINT)
-    if telemetry.otlp_endpoint is None or any(os.environ.get(name) for name in names):
+    given = {name: value for name in names if (value := os.environ.get(name))}
+    for name, value in given.items():
+        if "@" in value:
+            # The exporters name their endpoint in what they log.
+            raise SettingsError(
+                f"the environment variable {name} has a user or a password: give credentials by "
+                f"{variables.OTEL_EXPORTER_OTLP_HEADERS}"
+            )
+    if telemetry.otlp_endpoint is None or given:
         return None
     return telemetry.otlp_endpoint.rstrip("/") + path
 

@@ -6,12 +6,16 @@ Python would write it to standard error as it is, and an exporter whose collecto
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 import structlog
 
 from extproc.telemetry.seldom import Seldom
 
 log = structlog.get_logger()
+
+_READER_OF_HEADERS: Final = "opentelemetry.util.re"
+"""It repeats a value of OTEL_EXPORTER_OTLP_HEADERS that it cannot read: a credential, as a rule."""
 
 
 class StandardLog(logging.Handler):
@@ -27,7 +31,7 @@ class StandardLog(logging.Handler):
         if left_out is None:
             return
         try:
-            text = record.getMessage()
+            text = str(record.msg).replace("%s", "…") if record.name == _READER_OF_HEADERS else record.getMessage()
         except (TypeError, ValueError):  # its arguments do not fit
             text = str(record.msg)
         error = record.exc_info[1] if record.exc_info else None

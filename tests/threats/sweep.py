@@ -15,14 +15,14 @@ TOKEN_LIKE: Final = re.compile(rb"eyJ[A-Za-z0-9_-]{10,}")
 
 
 def forms(secret: str) -> set[bytes]:
-    """Its beginning, middle and end; as Basic credentials, quoted for URLs, in hexadecimal."""
+    """Its beginning, middle and end; quoted for URLs, in hexadecimal, and in base64 wherever it begins there."""
     raw = secret.encode()
     found = {raw[:_PART], raw[-_PART:], raw[len(raw) // 2 :][:_PART]}
-    found |= {
-        base64.b64encode(raw)[:_PART],
-        quote(secret, safe="").encode()[: 2 * _PART],
-        raw.hex().encode()[: 2 * _PART],
-    }
+    found |= {quote(secret, safe="").encode()[: 2 * _PART], raw.hex().encode()[: 2 * _PART]}
+    for before in range(3):
+        # The first characters are of what stands before, the last of what follows.
+        plain = base64.b64encode(b"\0" * before + raw).rstrip(b"=")[(before * 8 + 5) // 6 : -1][:_PART]
+        found |= {plain, plain.translate(bytes.maketrans(b"+/", b"-_"))}
     return {form for form in found if len(form) >= 8}
 
 

@@ -4,274 +4,113 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
-import os
 import secrets
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from urllib.parse import quote
 
 import aiohttp
-import grpc
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from redis.asyncio import Redis
 
-from extproc.sandbox.certificates import libtrust_kid
-from extproc.sandbox.issuer import ISSUER, SERVICE
+from extproc.sandbox.issuer import ISSUER
 from extproc.sandbox.system import Sandbox
-from tests.support.heads import EVERY_TYPE
-from tests.support.messages import request_head
-from tests.support.registry_client import RegistryClient, digest_of
+from tests.support.otlp_receiver import OtlpReceiver
+from tests.support.ports import free_port
+from tests.support.redis_server import RedisServer
+from tests.support.registry_client import RegistryClient
+from tests.threats.secret_traffic import (
+    NAME,
+    Tokens,
+    command,
+    registry_secrets,
+    stored,
+    through_envoy,
+    to_the_admin_server,
+    to_the_workers,
+    where_secret,
+    with_faults,
+)
 from tests.threats.sweep import forms, leaks, token_forms
-from tests.threats.wire import Wire
 
 pytestmark = pytest.mark.e2e
 
-METHOD: Final = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
-NAME: Final = "a/secrets"
-PULL: Final = [{"type": "repository", "name": NAME, "actions": ["pull"]}]
-ALL: Final = [{"type": "repository", "name": NAME, "actions": ["*"]}]
+
+@pytest.fixture
+def guarded_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """One that wants a password."""
+    password = secrets.token_urlsafe(32)
+    with RedisServer(tmp_path / "guarded", "--requirepass", password, port=free_port()) as server:
+        server.password = password
+        yield server
 
 
-class Tokens:
-    """Signs tokens with the sandbox's own key, and remembers each that was made."""
-
-    def __init__(self, file: Path) -> None:
-        key = load_pem_private_key(file.read_bytes(), None)
-        assert isinstance(key, RSAPrivateKey)
-        self._key = key
-        self.made: list[str] = []
-
-    def make(self, access: object, *, header: Mapping[str, Any] | None = None, **claims: object) -> str:
-        now = int(time.time())
-        body = {
-            "iss": ISSUER,
-            "aud": SERVICE,
-            "iat": now,
-            "nbf": now - 5,
-            "exp": now + 300,
-            "access": access,
-            **claims,
-        }
-        head = {"kid": libtrust_kid(self._key.public_key()), **(header or {})}
-        body["jti"] = secrets.token_hex(16)
-        self.made.append(jwt.encode(body, self._key, algorithm="RS256", headers=head))
-        return self.made[-1]
-
-
-def heads(tokens: Tokens) -> list[str]:
-    """Authorization that is right, wrong in each way, and badly written."""
-    good = tokens.make(PULL)
-    return [
-        f"Bearer {good}",
-        f"Bearer {tokens.make([])}",
-        f"Bearer {tokens.make(PULL, exp=5)}",
-        f"Bearer {tokens.make(PULL, iss='other')}",
-        f"Bearer {tokens.make(PULL, aud='other')}",
-        f"Bearer {tokens.make(PULL, header={'kid': 'unknown'})}",
-        f"Bearer {tokens.make(PULL, header={'crit': ['x']})}",
-        f"Bearer {tokens.make('no list')}",
-        f"Bearer {good}x",
-        f"Bearer  {good}",
-        f"Bearer {good}, Bearer {good}",
-        f"bearer {good[:-4]}",
-        f"Token {good}",
-        good,
-        "Basic " + base64.b64encode(f"user:{good}".encode()).decode(),
-        f"Bearer {good}é",
-    ]
-
-
-def requests(tokens: Tokens, digest: str) -> list[tuple[str, bytes]]:
-    spare = tokens.make(PULL)
-    return [
-        ("GET", f"/v2/{NAME}/manifests/latest".encode()),
-        ("HEAD", f"/v2/{NAME}/manifests/{digest}".encode()),
-        ("GET", f"/v2/{NAME}/blobs/{digest_of(b'{}')}".encode()),
-        ("GET", f"/v2/{NAME}/tags/list?access_token={spare}".encode()),
-        ("GET", b"/v2/_catalog"),
-        ("GET", b"/v2/"),
-        ("GET", b"/v2/%zz/manifests/;"),
-        ("PUT", f"/v2/{NAME}/manifests/a;b?token={spare}".encode()),
-        ("PUT", f"/v2/{NAME}/manifests/v1".encode()),
-        ("POST", f"/v2/{NAME}/blobs/uploads/?mount={digest}&from=other/name".encode()),
-        ("DELETE", f"/v2/{NAME}/manifests/{digest_of(b'none')}".encode()),
-        ("BREW", b"/v2/"),
-    ]
-
-
-async def through_envoy(sandbox: Sandbox, tokens: Tokens, digest: str) -> None:
-    with Wire(sandbox.edge.registry_url) as wire:
-        for authorization in heads(tokens):
-            for method, target in requests(tokens, digest):
-                body = b"{}" if method in ("PUT", "POST") else None
-                headers = {"Authorization": authorization, "Accept": EVERY_TYPE[0]}
-                await asyncio.to_thread(wire.ask, method, target, headers, body)
-        good = tokens.made[0]
-        for odd in (f"Bearer {good}" + "x" * 55_000, f"Bearer {good}" + "x" * 70_000, f"Bearer {good}\x80\xff"):
-            await asyncio.to_thread(wire.ask, "GET", b"/v2/", {"Authorization": odd})
-
-
-async def to_the_worker(sandbox: Sandbox, tokens: Tokens) -> None:
-    """Broken messages that hold a token, and heads that Envoy would not send."""
-    bearer = ("authorization", f"Bearer {tokens.make(PULL)}")
-    head = request_head("GET", f"/v2/{NAME}/manifests/latest", bearer)
-    messages = [head[:-9], head + b"\xff\xff", b"\xff" + head, request_head("GET", "/x", bearer, bearer)]
-    messages += [bearer[1].encode(), request_head(bearer[1], bearer[1], bearer)]
-    (socket,) = sandbox.workspace.sockets.glob("*.sock")
-    async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
-        for message in messages:
-            call: Any = channel.stream_stream(METHOD)()
-            try:
-                await call.write(message)
-                await call.read()
-                await call.write(message)  # a second head
-                await call.read()
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                continue
-            finally:
-                call.cancel()
-
-
-async def to_the_admin_server(sandbox: Sandbox, tokens: Tokens, wrong: str) -> None:
-    right, token = sandbox.sites.notification_authorization, tokens.make(ALL)
-    event = {"id": "1", "timestamp": "2026-01-01T00:00:00Z", "action": "push", "actor": {"name": token}}
-    event |= {"target": {"repository": NAME, "tag": "v1", "url": f"http://x/{token}"}, "request": {"host": token}}
-    bodies = [json.dumps({"events": [event]}), json.dumps({"events": [{**event, "target": 5}]}), token, '{"' + token]
-    kinds = ("application/vnd.docker.distribution.events.v1+json", f"text/{token[:20]}")
-    async with aiohttp.ClientSession(sandbox.edge.admin_url) as session:
-        for authorization in (right, f"Bearer {wrong}", f"Basic {wrong}", wrong, f"{right}x"):
-            for site in ("primary", "secondary", "third"):
-                for body in bodies:
-                    for kind in kinds:
-                        headers = {"Authorization": authorization, "Content-Type": kind}
-                        async with session.post(f"/notifications/{site}", data=body, headers=headers) as answer:
-                            await answer.read()
-        for method, path in (("PUT", f"/v2/{NAME}/manifests/v1"), ("DELETE", "/v2/%zz/;"), ("GET", "/status")):
-            headers = {"Authorization": f"Bearer {token}"}
-            async with session.request(method, path, headers=headers) as answer:
-                await answer.read()
-    with Wire(sandbox.edge.admin_url) as wire:
-        for target in (f"/{token}\0".encode(), f"bad {token}".encode(), b"/v2/" + b"x" * 70_000):
-            await asyncio.to_thread(
-                wire.ask, "PUT", target, {"Authorization": f"Bearer {token}", "Content-Length": "x"}
-            )
-
-
-async def with_faults(sandbox: Sandbox, tokens: Tokens, digest: str) -> None:
-    """Requests while a part is away, and a write while there is no worker."""
-    # One that needs the secondary is enough: each waits for it as long as Envoy lets it.
-    for part, first, last in (("redis", 0, 3), ("secondary", 2, 3)):
-        sandbox.pause(part)
-        try:
-            with Wire(sandbox.edge.registry_url) as wire:
-                for method, target in requests(tokens, digest)[first:last]:
-                    given = {"Authorization": f"Bearer {tokens.make(PULL)}", "Accept": EVERY_TYPE[0]}
-                    await asyncio.to_thread(wire.ask, method, target, given)
-        finally:
-            sandbox.resume(part)
-    os.kill(sandbox.describe()["pids"]["extproc"][1], signal.SIGKILL)
-    with Wire(sandbox.edge.registry_url) as wire:
-        given = {"Authorization": f"Bearer {tokens.make(ALL)}", "Content-Type": "application/json"}
-        await asyncio.to_thread(wire.ask, "PUT", f"/v2/{NAME}/manifests/v1".encode(), given, b"{}")
-        # The next worker is there when a request is decided again. Bounded by the test's own timeout.
-        while not (await asyncio.to_thread(wire.ask, "GET", b"/v2/")).reason:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.05)
-
-
-def command(sandbox: Sandbox, *words: str, **environment: str) -> bytes:
-    """What a command of geo-extproc writes."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "extproc", *words, "--config", str(sandbox.edge.config_file)],
-        env={**sandbox.workspace.environment, **environment},
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    return ran.stdout + ran.stderr
-
-
-async def stored(sandbox: Sandbox) -> bytes:
-    """Every key of Redis and all that it holds."""
-    found: list[bytes] = []
-    redis: Any
-    async with Redis.from_url(sandbox.sites.redis_url or "") as redis:
-        async for key in redis.scan_iter():
-            if await redis.type(key) == b"hash":
-                fields = await redis.hgetall(key)
-                found += [key, *fields.keys(), *fields.values()]
-            else:
-                found += [key, await redis.get(key)]
-    return b"\n".join(found)
-
-
-async def test_threat_no_secret_is_written_anywhere(tmp_path: Path) -> None:
+async def test_threat_no_secret_is_written_anywhere(
+    tmp_path: Path, guarded_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrong = secrets.token_urlsafe(32)
     password_file = tmp_path / "password"
     password_file.write_text(wrong)
-    settings = {
-        "telemetry": {"exporter": "console", "trace_ratio": 1.0, "log_level": "debug"},
-        "service_account": {"renew": True},
-        "envoy": {"per_try_timeout": 0.5},
-    }
-    async with Sandbox(tmp_path / "sandbox", settings=settings) as sandbox:
-        where, tokens = sandbox.describe(), Tokens(sandbox.sites.signing.private_key)
-        async with RegistryClient(where["registry_url"], where["auth_url"]) as admin:
-            digest = str(await admin.push(NAME, "latest", "1", b"layer"))
-        await with_faults(sandbox, tokens, digest)
-        await through_envoy(sandbox, tokens, digest)
-        await to_the_worker(sandbox, tokens)
-        await to_the_admin_server(sandbox, tokens, wrong)
-        wrongly = {"GEO_EXTPROC_SERVICE_ACCOUNT__PASSWORD_FILE": str(password_file)}
-        rightly, refused, status = await asyncio.gather(
-            asyncio.to_thread(command, sandbox, "reconcile", NAME),
-            asyncio.to_thread(command, sandbox, "reconcile", NAME, **wrongly),
-            asyncio.to_thread(command, sandbox, "status"),
-        )
-        said = {"reconcile": rightly, "reconcile with a wrong password": refused, "status": status}
-        async with aiohttp.ClientSession() as session:
-            for place in (f"{where['envoy_admin_url']}/stats", f"{where['admin_url']}/status"):
-                async with session.get(place) as answer:
-                    said[place] = await answer.read()
-        places = {"redis": await stored(sandbox), **said}
-        await sandbox.stop("envoy")
-        await sandbox.stop("extproc")  # what is left of spans and metrics is written now
-        for part in ("extproc", "envoy"):
-            places[f"log of {part}"] = sandbox.workspace.log(part).read_bytes()
-        places["access log"] = sandbox.edge.access_log_file.read_bytes()
-        known = {form for token in tokens.made for form in token_forms(token)}
-        for secret in (wrong, where_secret(sandbox), "admin:admin", *registry_secrets(sandbox)):
-            known |= forms(secret)
-        found = leaks(places, known)
-    log, answered = places["log of extproc"], places["access log"]
+    for signal in ("TRACES", "METRICS"):
+        monkeypatch.setenv(f"OTEL_{signal}_EXPORTER", "console,otlp")
+    store = f"redis://:{guarded_redis.password}@127.0.0.1:{guarded_redis.port}/0"
+    async with OtlpReceiver() as collector:
+        telemetry = {"trace_ratio": 1.0, "log_level": "debug"}
+        telemetry |= {"otlp_endpoint": f"http://127.0.0.1:{collector.grpc_port}"}
+        settings = {
+            "telemetry": telemetry,
+            "store": {"url": store},
+            "service_account": {"renew": True},
+            "envoy": {"per_try_timeout": 0.5},
+        }
+        async with Sandbox(tmp_path / "sandbox", workers=2, settings=settings) as sandbox:
+            where, tokens = sandbox.describe(), Tokens(sandbox.sites.signing.private_key)
+            async with RegistryClient(where["registry_url"], where["auth_url"]) as admin:
+                digest = str(await admin.push(NAME, "latest", "1", b"layer"))
+            await with_faults(sandbox, guarded_redis, tokens, digest)
+            await through_envoy(sandbox, tokens, digest)
+            await to_the_workers(sandbox, tokens)
+            await to_the_admin_server(sandbox, tokens, wrong)
+            wrongly = {"GEO_EXTPROC_SERVICE_ACCOUNT__PASSWORD_FILE": str(password_file)}
+            locked_out = {"GEO_EXTPROC_STORE__URL": store.replace(guarded_redis.password, wrong)}
+            commands = {
+                "reconcile": asyncio.to_thread(command, sandbox, "reconcile", NAME),
+                "wrong password": asyncio.to_thread(command, sandbox, "reconcile", NAME, **wrongly),
+                "locked out": asyncio.to_thread(command, sandbox, "check-config", **locked_out),
+                "status": asyncio.to_thread(command, sandbox, "status"),
+                "doctor": asyncio.to_thread(command, sandbox, "doctor"),
+            }
+            said = dict(zip(commands, await asyncio.gather(*commands.values()), strict=True))
+            async with aiohttp.ClientSession() as session:
+                pages = [f"{where['admin_url']}/{page}" for page in ("metrics", "status", f"status/{NAME}", "readyz")]
+                for place in (f"{where['envoy_admin_url']}/stats", *pages):
+                    async with session.get(place) as answer:
+                        said[place] = await answer.read()
+            places = {"redis": await stored(store), **said}
+            await sandbox.stop("envoy")
+            await sandbox.stop("extproc")  # what is left of spans and metrics is written now
+            for part in ("extproc", "envoy"):
+                places[f"log of {part}"] = sandbox.workspace.log(part).read_bytes()
+            places["access log"] = sandbox.edge.access_log_file.read_bytes()
+            known = {form for token in tokens.made for form in token_forms(token)}
+            for secret in (wrong, guarded_redis.password, where_secret(sandbox), *registry_secrets(sandbox)):
+                known |= forms(secret)
+            known |= forms(f":{guarded_redis.password}") | forms("admin:admin") | forms(f"admin:{wrong}")
+        places["spans"] = b"".join(each.SerializeToString() for each in collector.traces)
+        places["metrics"] = b"".join(each.SerializeToString() for each in collector.metrics)
+        span_names = {span.name for span in collector.spans()}
     # All of it was at work.
-    for written in (
-        b"ExternalProcessor/Process",
-        b"geo_extproc.decisions",
-        b"stream refused",
-        b"notification refused",
-    ):
+    log = places["log of extproc"]
+    for written in (b"geo_extproc.decisions", b"stream refused", b"notification refused", b"store unavailable"):
         assert written in log, written
-    assert answered.count(b"\n") > 150
+    assert places["access log"].count(b"\n") > 150
     assert NAME.encode() in places["redis"]
-    assert b"service account 'admin'" in refused
-    assert found == []
-
-
-def where_secret(sandbox: Sandbox) -> str:
-    return sandbox.sites.notification_authorization.removeprefix("Bearer ")
-
-
-def registry_secrets(sandbox: Sandbox) -> tuple[str, str]:
-    """They sign the state of uploads."""
-    return sandbox.sites.primary.secret, sandbox.sites.secondary.secret
+    assert b"service account 'admin'" in said["wrong password"]
+    assert b"geo_extproc_decisions_total" in said[pages[0]]
+    assert b"good" not in said["locked out"]
+    assert span_names >= {"envoy.service.ext_proc.v3.ExternalProcessor/Process", "geo_extproc.observe", "decide"}
+    assert {"geo_extproc.decisions", "geo_extproc.tokens"} <= collector.metric_names()
+    assert leaks(places, known) == []
 
 
 @pytest.mark.parametrize(
@@ -282,12 +121,29 @@ def registry_secrets(sandbox: Sandbox) -> tuple[str, str]:
         pytest.param('"{signature}"', id="signature"),
         pytest.param("{cut}", id="part of the signature"),
         pytest.param("Basic {basic}", id="Basic"),
+        pytest.param("Basic {password}", id="the password in Basic, whoever's it is"),
+        pytest.param("redis://:{quoted}@host", id="in a URL"),
     ],
 )
 def test_the_sweep_finds_what_is_there(line: str) -> None:
     token = jwt.encode({"iss": ISSUER}, "k" * 64, algorithm="HS512")
     signature = token.rpartition(".")[2]
-    basic = base64.b64encode(b"admin:a-long-password").decode()
-    text = line.format(token=token, start=token[:20], signature=signature, cut=signature[:20], basic=basic)
-    assert leaks({"log": text.encode()}, token_forms(token) | forms("admin:a-long-password"))
-    assert leaks({"log": b"a line without, key, signed"}, token_forms(token)) == []
+    password = "a/long@password:with=more"
+    text = line.format(
+        token=token,
+        start=token[:20],
+        signature=signature,
+        cut=signature[:20],
+        basic=base64.b64encode(f"admin:{password}".encode()).decode(),
+        password=base64.b64encode(f"x:{password}".encode()).decode(),
+        quoted=quote(password, safe=""),
+    )
+    assert leaks({"log": text.encode()}, token_forms(token) | forms(password))
+    assert leaks({"log": b"a line without, key, signed"}, token_forms(token) | forms(password)) == []
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "user:"])
+@pytest.mark.parametrize("after", ["", "x", "xy"])
+def test_the_sweep_finds_a_secret_in_base64_wherever_it_begins(before: str, after: str) -> None:
+    text = base64.b64encode(f"{before}a-long-password{after}".encode())
+    assert leaks({"log": b"Basic " + text}, forms("a-long-password"))
