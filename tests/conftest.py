@@ -1,4 +1,5 @@
-"""For every test: nothing process-wide outlives it. For those that need one: a Redis of each kind."""
+"""For every test: nothing process-wide outlives it, no log of its processes has a token in it. For those that need
+one: a Redis of each kind."""
 
 from __future__ import annotations
 
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 import structlog
 
+from extproc.sandbox.workspace import Workspace
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_sentinel import RedisSentinel
 from tests.support.redis_server import RedisServer
+from tests.support.tokens_in_logs import FOUND, look
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +23,28 @@ def _log_of_the_test_alone() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _logs_are_looked_at() -> Iterator[None]:
+    """Those of the processor and of Envoy, before a sandbox removes them. (A registry's log is the registry's.)"""
+    close = Workspace.close
+
+    async def look_and_close(workspace: Workspace) -> None:
+        look([*map(workspace.log, ("extproc", "envoy")), workspace.directory / "access.log"])
+        await close(workspace)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Workspace, "close", look_and_close)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_token_in_a_log() -> Iterator[None]:
+    yield
+    found = FOUND.copy()
+    FOUND.clear()
+    assert found == []
 
 
 @pytest.fixture(scope="session")

@@ -162,8 +162,9 @@ class Watch:
         try:
             await asking
         except Exception as error:
-            if self._seldom.left_out(type(error).__name__) is not None:
-                log.exception("the status page could not be brought up to date")
+            left_out = self._seldom.left_out(type(error).__name__)
+            if left_out is not None:
+                log.exception("the status page could not be brought up to date", left_out=left_out)
 
     async def _rest(self, seconds: float) -> None:
         """Shorter when somebody begins to look."""

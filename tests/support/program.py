@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.ports import free_port
+from tests.support.tokens_in_logs import look
 
 _WITHIN = 20.0
 SITES = 'sites.primary.url = "http://127.0.0.1:1"\nsites.secondary.url = "http://127.0.0.1:2"\n'
@@ -86,6 +87,7 @@ class Program:
             for pid in workers:
                 if alive(pid):
                     os.kill(pid, signal.SIGKILL)
+            look([self._errors])
 
     def start(self) -> None:
         """Start it, and wait for nothing."""

@@ -19,6 +19,7 @@ from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.registry_client import RegistryClient
+from tests.support.tokens_in_logs import FOUND, look
 from tests.threats.secret_traffic import (
     NAME,
     Tokens,
@@ -147,3 +148,21 @@ def test_the_sweep_finds_what_is_there(line: str) -> None:
 def test_the_sweep_finds_a_secret_in_base64_wherever_it_begins(before: str, after: str) -> None:
     text = base64.b64encode(f"{before}a-long-password{after}".encode())
     assert leaks({"log": b"Basic " + text}, forms("a-long-password"))
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        pytest.param("{token}", True, id="a token"),
+        pytest.param("Authorization: Bearer 0123456789abcdef", True, id="an opaque one"),
+        pytest.param('Bearer realm="https://issuer/",service="registry"', False, id="a challenge"),
+        pytest.param("eyJhbGciOiJSUzI1NiJ9", False, id="a header alone may be any JSON"),
+        pytest.param("", False, id="nothing"),
+    ],
+)
+def test_the_look_at_every_log_finds_what_is_there(tmp_path: Path, line: str, found: bool) -> None:
+    token = jwt.encode({"iss": ISSUER}, "k" * 64, algorithm="HS512")
+    (tmp_path / "log").write_text(f"before {line.format(token=token)} after")
+    look([tmp_path / "log", tmp_path / "none"])
+    assert bool(FOUND) is found
+    FOUND.clear()
