@@ -16,7 +16,7 @@ from extproc.sandbox.system import Sandbox
 from extproc.telemetry.names import EXCHANGE_SPAN
 from tests.dashboards.files import DASHBOARD, every_expression, panel_queries, rules, selectors
 from tests.support.otlp_receiver import OtlpReceiver, plain
-from tests.support.prometheus import Prometheus
+from tests.support.prometheus import Prometheus, targets
 from tests.support.shell import NAME, Shell
 
 pytestmark = [pytest.mark.e2e]
@@ -44,15 +44,6 @@ async def pulled(shell: Shell, tag: str) -> None:
 async def receiver() -> AsyncIterator[OtlpReceiver]:
     async with OtlpReceiver() as receiver:
         yield receiver
-
-
-def targets(sandbox: Sandbox) -> dict[str, tuple[str, str]]:
-    """As docs/alerts.md has them."""
-    where = sandbox.describe()
-    return {
-        "geo-extproc": (where["admin_url"].partition("//")[2], "/metrics"),
-        "geo-envoy": (where["envoy_admin_url"].partition("//")[2], "/stats/prometheus"),
-    }
 
 
 async def test_every_expression_has_data_of_a_real_site(tmp_path: Path, receiver: OtlpReceiver) -> None:
