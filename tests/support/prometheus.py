@@ -133,10 +133,11 @@ class Prometheus:
         return {alert["labels"]["alertname"] for alert in await self.alerts()}
 
     async def until(self, true: Callable[[], Any], what: str, within: float = _WITHIN) -> None:
-        """Asked until it is so; `true` is awaited."""
+        """Asked until it is so; `true` is awaited. Else AssertionError, with the alerts that fire then."""
         try:
             async with asyncio.timeout(within):
                 while not await true():  # noqa: ASYNC110 - another process's state
                     await asyncio.sleep(0.2)
         except TimeoutError as error:
-            raise AssertionError(f"not within {within} s: {what}") from error
+            firing = sorted(await self.firing()) if self._rules is not None else []
+            raise AssertionError(f"not within {within} s: {what}; firing: {firing}") from error
