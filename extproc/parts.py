@@ -175,12 +175,14 @@ class Parts:
             meter, names.KEY_FETCHES, unit="{fetch}", series=[{names.OUTCOME: "good"}, {names.OUTCOME: "failed"}]
         )
         known = meter.create_gauge(names.KEYS, unit="{name}")
-        if self.settings.auth.mode != "passthrough":
+        needed = self.settings.auth.mode != "passthrough"
+        if needed:
             known.set(0)  # until there are some: who never gets any must be seen, too
 
         def tell(keys: KeySet) -> None:
             use(keys)
-            known.set(len(keys.keys))
+            if needed:
+                known.set(len(keys.keys))
 
         return open_keys(
             self.settings,

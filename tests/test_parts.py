@@ -25,6 +25,21 @@ async def test_leases_from_before_are_void_first(tmp_path: Path) -> None:
         assert parts.store_word() == "ok"
 
 
+async def test_no_key_is_missed_where_none_is_needed(tmp_path: Path) -> None:
+    """An alert would wait for one for ever."""
+    async with open_parts(loaded(tmp_path)) as parts, parts.opening_keys(lambda known: None) as keys:
+        assert keys.known
+        assert "geo_extproc_keys_known" not in parts.telemetry.exposition.text()
+
+
+async def test_how_many_keys_are_known_is_told_also_without_any(tmp_path: Path) -> None:
+    keys_url = f"http://127.0.0.1:{free_port()}/keys"
+    settings = loaded(tmp_path, f'auth.realm = "http://issuer"\nauth.keys_url = "{keys_url}"\n')
+    async with open_parts(settings) as parts, parts.opening_keys(lambda known: None) as keys:
+        assert not keys.known
+        assert "geo_extproc_keys_known 0.0" in parts.telemetry.exposition.text()
+
+
 async def test_leases_are_void_when_this_site_is_a_secondary_again(tmp_path: Path) -> None:
     """Becoming the primary, others may still serve by them."""
     async with open_parts(loaded(tmp_path)) as parts:

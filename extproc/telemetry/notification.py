@@ -23,7 +23,14 @@ class NotificationRecorder:
     """Records with a meter of the opentelemetry SDK. Never raises for an exporter."""
 
     def __init__(self, meter: Meter) -> None:
-        self._events = meter.create_counter(names.NOTIFICATIONS, unit="{event}", description="Events of registries")
+        pushed = {names.ACTION: Action.PUSH.value, names.OUTCOME: Outcome.APPLIED.value}
+        self._events = counter(
+            meter,
+            names.NOTIFICATIONS,
+            unit="{event}",
+            description="Events of registries",
+            series=[{names.SITE: site.value, **pushed} for site in Site],
+        )
         self._refused = counter(
             meter,
             names.NOTIFICATIONS_REFUSED,

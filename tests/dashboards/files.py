@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,10 @@ ROOT: Final = Path(__file__).parents[2]
 DASHBOARD: Final = ROOT / "envoy" / "dashboard.json"
 ALERTS: Final = ROOT / "envoy" / "alerts.yaml"
 RUNBOOK: Final = ROOT / "docs" / "alerts.md"
-_METRIC: Final = re.compile(r"\b(geo_extproc_\w+|envoy_\w+)\b(?=[\s{\[)])")
+_SELECTOR: Final = re.compile(r"\b(geo_extproc_\w+|envoy_\w+|ALERTS|up)\b(?:\{([^}]*)\})?(?=[\s\[)]|$)")
+_MATCHER: Final = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)"')
+_LABELS: Final = frozenset({"envoy_cluster_name", "envoy_response_code_class"})
+"""Labels that look like metrics where they are grouped by."""
 _GRAFANA: Final = {"$__rate_interval": "60s", "$__range": "60s", "$instance": ".*"}
 
 
@@ -24,12 +28,17 @@ def panels() -> list[dict[str, Any]]:
     return [panel for panel in found if panel["type"] != "row"]
 
 
-def panel_queries() -> Iterator[tuple[str, str]]:
-    """Title and expression of each that asks Prometheus, Grafana's variables filled in."""
+def panel_targets() -> Iterator[tuple[str, str, str]]:
+    """Title, legend and expression of each that asks Prometheus, Grafana's variables filled in."""
     for panel in panels():
         for target in panel["targets"]:
             if "expr" in target:
-                yield panel["title"], filled(target["expr"])
+                yield panel["title"], target["legendFormat"], filled(target["expr"])
+
+
+def panel_queries() -> Iterator[tuple[str, str]]:
+    """Title and expression."""
+    yield from ((title, expression) for title, _, expression in panel_targets())
 
 
 def filled(expression: str) -> str:
@@ -42,6 +51,30 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
 
 
+def every_expression() -> Iterator[tuple[str, str]]:
+    """Of panels and rules, with the title or the alert."""
+    yield from panel_queries()
+    yield from ((rule["alert"], rule["expr"]) for rule in rules())
+
+
+@dataclass(frozen=True)
+class Selector:
+    """`metric{label="value",…}` of an expression."""
+
+    metric: str
+    matchers: tuple[tuple[str, str, str], ...]
+    """Label, operator and value."""
+
+
+def selectors(expression: str) -> list[Selector]:
+    """Of metrics that are ours, Envoy's or Prometheus' own."""
+    return [
+        Selector(name, tuple(_MATCHER.findall(matchers)))
+        for name, matchers in _SELECTOR.findall(expression)
+        if name not in _LABELS
+    ]
+
+
 def metrics(expression: str) -> set[str]:
-    """Those that are ours or Envoy's."""
-    return {name for name in _METRIC.findall(expression) if not name.startswith("envoy_cluster_name")}
+    """Their names."""
+    return {each.metric for each in selectors(expression)}

@@ -10,16 +10,19 @@ from typing import Any
 import pytest
 
 from extproc.telemetry import names
-from tests.dashboards.files import DASHBOARD, metrics, panel_queries, panels
+from tests.dashboards.files import DASHBOARD, metrics, panel_queries, panel_targets, panels
 
 KINDS = {"_total", "_seconds", "_bucket", "_count", "_sum"}
 
 
 def known() -> set[str]:
-    """Our metrics as Prometheus calls them, without what their kind adds."""
-    spans = {value for name, value in vars(names).items() if name.endswith("_SPAN")}
-    ours = {value for value in vars(names).values() if isinstance(value, str) and value.startswith("geo_extproc.")}
-    ours -= spans
+    """Our metrics as Prometheus calls them, without what their kind adds. tests/test_docs.py looks for each in
+    docs/operations.md."""
+    ours = {
+        value
+        for key, value in vars(names).items()
+        if isinstance(value, str) and value.startswith("geo_extproc.") and not key.endswith("SPAN")
+    }
     return {value.replace(".", "_") for value in ours}
 
 
@@ -67,6 +70,17 @@ def test_it_asks_for_metrics_that_exist(title: str, expression: str) -> None:
     assert asked, "nothing of ours is asked for"
     assert {bare(name) for name in asked if name.startswith("geo_extproc_")} <= known()
     assert "$" not in expression, "a variable of Grafana that nobody fills in"
+
+
+@pytest.mark.parametrize(("title", "legend", "expression"), list(panel_targets()))
+def test_lines_are_called_by_what_they_are_grouped_by(title: str, legend: str, expression: str) -> None:
+    """Else two lines have one name, or a line has none."""
+    named = set(re.findall(r"\{\{(\w+)\}\}", legend))
+    grouped = [set(re.split(r",\s*", labels)) - {"le"} for labels in re.findall(r"\bby \(([^)]*)\)", expression)]
+    if grouped:
+        assert all(labels == named for labels in grouped)
+    elif named:
+        assert re.fullmatch(r"\w+\{[^}]*\}", expression), "what is added up has no labels"
 
 
 def test_what_matters_is_on_it() -> None:

@@ -14,12 +14,15 @@ import pytest
 from extproc.sandbox.image import content, write_image
 from extproc.sandbox.system import Sandbox
 from extproc.telemetry.names import EXCHANGE_SPAN
-from tests.dashboards.files import DASHBOARD, panel_queries, rules
+from tests.dashboards.files import DASHBOARD, every_expression, panel_queries, rules, selectors
 from tests.support.otlp_receiver import OtlpReceiver, plain
-from tests.support.prometheus import Prometheus
+from tests.support.prometheus import Prometheus, targets
 from tests.support.shell import NAME, Shell
 
 pytestmark = [pytest.mark.e2e]
+
+NEVER_ASKED = {"primary_then_secondary", "local"}
+"""Clusters that lead somewhere where the primary failed, or is this site."""
 
 
 async def pushed(shell: Shell, tag: str, seed: int) -> None:
@@ -41,15 +44,6 @@ async def pulled(shell: Shell, tag: str) -> None:
 async def receiver() -> AsyncIterator[OtlpReceiver]:
     async with OtlpReceiver() as receiver:
         yield receiver
-
-
-def targets(sandbox: Sandbox) -> dict[str, tuple[str, str]]:
-    """As docs/alerts.md has them."""
-    where = sandbox.describe()
-    return {
-        "geo-extproc": (where["admin_url"].partition("//")[2], "/metrics"),
-        "geo-envoy": (where["envoy_admin_url"].partition("//")[2], "/stats/prometheus"),
-    }
 
 
 async def test_every_expression_has_data_of_a_real_site(tmp_path: Path, receiver: OtlpReceiver) -> None:
@@ -87,7 +81,23 @@ async def test_every_expression_has_data_of_a_real_site(tmp_path: Path, receiver
             assert len(queries) > 40
             for rule in rules():
                 await prometheus.query(rule["expr"])
+            assert not await prometheus.firing()
+            await envoy_has_what_is_selected(prometheus)
             await spans_have_what_the_table_asks_for(sandbox, receiver)
+
+
+async def envoy_has_what_is_selected(prometheus: Prometheus) -> None:
+    """Every label, and every cluster and listener by its name; tests/dashboards/test_labels.py looks at ours."""
+    asked = [each for _, expression in every_expression() for each in selectors(expression)]
+    for selector in {each for each in asked if each.metric.startswith("envoy_")}:
+        real = [series["metric"] for series in await prometheus.query(selector.metric)]
+        assert real, selector.metric
+        for label, _, value in selector.matchers:
+            found = {series.get(label) for series in real}
+            assert found != {None}, f"{selector.metric} has no label {label}"
+            if label in {"envoy_cluster_name", "envoy_http_conn_manager_prefix"}:
+                # A cluster that was never asked has no times yet.
+                assert set(value.split("|")) - NEVER_ASKED <= found, f"{selector.metric}: {label}"
 
 
 def finite(series: list[dict[str, object]]) -> bool:

@@ -28,8 +28,11 @@ def test_what_is_exported() -> None:
     ]
     found = {name: point for name, point in points if point[2]}
     # Series that are there before anything happened, so that the first time is an increase.
-    assert {name for name, point in points if not point[2]} == {"geo_extproc.notifications.refused"}
-    assert len(points) == len(found) + 13
+    assert {name for name, point in points if not point[2]} == {
+        "geo_extproc.notifications",
+        "geo_extproc.notifications.refused",
+    }
+    assert len(points) == len(found) + 14
     assert found == {
         "geo_extproc.notifications": (
             "{event}",

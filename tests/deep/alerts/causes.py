@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from extproc.sandbox.certificates import signing_pair
 from extproc.sandbox.edge import merged, toml
+from tests.deep.alerts.told import tell
 from tests.faults.clock import token_of
 from tests.faults.load import name_of
+from tests.faults.relay import FaultRelay
 from tests.faults.rig import Rig, signal_all
 from tests.support.swap import swap
 
@@ -102,44 +102,29 @@ async def _slow(rig: Rig) -> AsyncIterator[None]:
         signal_all(rig.workers(), signal.SIGCONT)
 
 
-@asynccontextmanager
-async def _secondary_broken(rig: Rig) -> AsyncIterator[None]:
-    rig.secondary.become("resetting")
-    try:
-        yield
-    finally:
-        rig.secondary.become("passing")
+def _resetting(site: Literal["primary", "secondary"]) -> Act:
+    """Every connection to its registry is broken."""
+
+    @asynccontextmanager
+    async def act(rig: Rig) -> AsyncIterator[None]:
+        relay: FaultRelay = getattr(rig, site)
+        relay.become("resetting")
+        try:
+            yield
+        finally:
+            relay.become("passing")
+
+    return act
 
 
 @asynccontextmanager
 async def _replicating_slowly(rig: Rig) -> AsyncIterator[None]:
     """Both registries' notifications of pushes that take some seconds from one to the other."""
-    secret = (rig.sandbox.workspace.directory / "notifications.secret").read_text().split()[0]
-
-    async def tell(site: str, number: int) -> None:
-        event = {
-            "id": f"{site}-{number}",
-            "timestamp": datetime.now(UTC).isoformat(),
-            "action": "push",
-            "target": {
-                "mediaType": "application/vnd.oci.image.manifest.v1+json",
-                "digest": f"sha256:{number:064x}",
-                "repository": "slow/app",
-                "tag": f"t{number}",
-            },
-        }
-        headers = {
-            "Authorization": secret,
-            "Content-Type": "application/vnd.docker.distribution.events.v2+json",
-        }
-        url = f"{rig.sandbox.edge.admin_url}/notifications/{site}"
-        async with rig.http.post(url, data=json.dumps({"events": [event]}), headers=headers) as answer:
-            assert answer.status == 200, await answer.text()
 
     async def follow(number: int) -> None:
-        await tell("primary", number)
+        assert await tell(rig, "primary", number) == 200
         await asyncio.sleep(4)
-        await tell("secondary", number)
+        assert await tell(rig, "secondary", number) == 200
 
     async def push_on() -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -216,7 +201,10 @@ CAUSES: Final = {
     "Redis comes and goes": Cause(frozenset({"GeoStoreFlapping"}), _flapping),
     "workers are stopped": Cause(frozenset({"GeoRequestsUnseen", "GeoUnseenWrites"}), _stopped),
     "workers are slow": Cause(frozenset({"GeoDecisionsSlow"}), _slow),
-    "the secondary resets connections": Cause(frozenset({"GeoRegistryUnhealthy", "GeoFallbacks"}), _secondary_broken),
+    "the secondary resets connections": Cause(
+        frozenset({"GeoSecondaryUnhealthy", "GeoFallbacks"}), _resetting("secondary")
+    ),
+    "the primary resets connections": Cause(frozenset({"GeoPrimaryUnhealthy"}), _resetting("primary")),
     "replication is slow": Cause(frozenset({"GeoReplicationSlow"}), _replicating_slowly),
     "notifications have the wrong secret": Cause(frozenset({"GeoNotificationsRefused"}), _wrong_secret),
     "notifications are lost": Cause(frozenset({"GeoNotificationsSilent"}), _silent),

@@ -1,4 +1,5 @@
-"""The rules with every duration a thirtieth: `[15m]` is half a minute, `for: 2m` four seconds.
+"""The rules with every duration shorter: minutes a thirtieth, so `[15m]` is half a minute, `for: 2m` four seconds;
+hours even less, so `[2h]` is a minute.
 
 Nothing else of them changes, except the bound of replication lag, for nobody waits a quarter of an hour.
 """
@@ -13,8 +14,10 @@ import yaml
 
 from tests.dashboards.files import ALERTS
 
-FASTER: Final = 30
-_RANGE: Final = re.compile(r"\[(\d+)m\]")
+SECONDS: Final = {"m": 2, "h": 30}
+"""That a minute and an hour become."""
+_DURATION: Final = re.compile(r"(\d+)([mh])")
+_RANGE: Final = re.compile(r"\[(\w+)\]")
 _LAG: Final = ("> 900", "> 1")
 
 
@@ -30,9 +33,14 @@ def shortened(folder: Path) -> Path:
 
 
 def _shorten(rule: dict[str, Any]) -> None:
-    rule["expr"] = _RANGE.sub(lambda found: f"[{int(found[1]) * 60 // FASTER}s]", rule["expr"])
-    if "for" in rule:
-        rule["for"] = f"{int(rule['for'].removesuffix('m')) * 60 // FASTER}s"
+    rule["expr"] = _RANGE.sub(lambda found: f"[{_short(found[1])}]", rule["expr"])
+    rule["for"] = _short(rule["for"])
     if rule["alert"] == "GeoReplicationSlow":
         assert _LAG[0] in rule["expr"]
         rule["expr"] = rule["expr"].replace(*_LAG)
+
+
+def _short(duration: str) -> str:
+    found = _DURATION.fullmatch(duration)
+    assert found, duration
+    return f"{int(found[1]) * SECONDS[found[2]]}s"
