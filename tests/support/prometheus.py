@@ -30,13 +30,17 @@ def targets(sandbox: Sandbox) -> dict[str, tuple[str, str]]:
     }
 
 
+def _jobs(targets: Mapping[str, tuple[str, str]]) -> dict[str, tuple[list[str], str]]:
+    return {job: ([address], path) for job, (address, path) in targets.items()}
+
+
 class Prometheus:
     """`async with Prometheus(folder, targets)`; `targets`: `host:port` and path of each job, by its name."""
 
     def __init__(self, folder: Path, targets: Mapping[str, tuple[str, str]], rules: Path | None = None) -> None:
         self._folder = folder
         self._port = free_port()
-        self._targets = targets
+        self._jobs = _jobs(targets)
         self._rules = rules
         self._process: asyncio.subprocess.Process | None = None
         self.url = f"http://127.0.0.1:{self._port}"
@@ -86,8 +90,8 @@ class Prometheus:
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": [] if self._rules is None else [str(self._rules)],
             "scrape_configs": [
-                {"job_name": job, "metrics_path": path, "static_configs": [{"targets": [address]}]}
-                for job, (address, path) in self._targets.items()
+                {"job_name": job, "metrics_path": path, "static_configs": [{"targets": addresses}]}
+                for job, (addresses, path) in self._jobs.items()
             ],
         }
 
@@ -101,9 +105,10 @@ class Prometheus:
             return False
 
     async def scrape(self, targets: Mapping[str, tuple[str, str]]) -> None:
-        """These from now on, and not those from before."""
+        """These from now on, and not those from before. Their jobs stay, without a target: Prometheus marks the series of
+        a target that goes as stale, but those of a job that goes only after five minutes."""
         assert self._process is not None
-        self._targets = targets
+        self._jobs = {job: ([], path) for job, (_, path) in self._jobs.items()} | _jobs(targets)
         self._configure()
         self._process.send_signal(signal.SIGHUP)
 
