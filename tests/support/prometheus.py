@@ -105,8 +105,11 @@ class Prometheus:
             return False
 
     async def scrape(self, targets: Mapping[str, tuple[str, str]]) -> None:
-        """These from now on, and not those from before. Their jobs stay, without a target: Prometheus marks the series of
-        a target that goes as stale, but those of a job that goes only after five minutes."""
+        """These from now on, and not those from before.
+
+        Their jobs stay, without a target: the series of a target that goes end at once, those of a job that goes
+        after five minutes.
+        """
         assert self._process is not None
         self._jobs = {job: ([], path) for job, (_, path) in self._jobs.items()} | _jobs(targets)
         self._configure()
