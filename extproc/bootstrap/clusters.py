@@ -227,7 +227,7 @@ def _processor(settings: Settings) -> Cluster:
 
 
 def _admin(settings: Settings) -> Cluster:
-    address = settings.admin.address
+    address = settings.admin.address.reached
     cluster = _base(settings, ADMIN, address)
     cluster.load_assignment = endpoints.assignment(ADMIN, endpoints.plain(endpoints.address(address)))
     cluster.typed_extension_protocol_options = protocol.http1()

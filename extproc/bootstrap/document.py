@@ -26,6 +26,7 @@ from extproc.bootstrap.endpoints import address
 from extproc.bootstrap.listener import listener
 from extproc.bootstrap.names import PROMOTED_KEY
 from extproc.bootstrap.stale import internal_listener, stale_listener
+from extproc.bootstrap.status_listener import status_clusters, status_listeners
 from extproc.settings import Settings
 
 HEADER = """\
@@ -38,8 +39,8 @@ def build(settings: Settings) -> Bootstrap:
     return Bootstrap(
         node=Node(id="geo-extproc", cluster="geo-extproc"),
         static_resources=BootstrapStaticResources(
-            listeners=[listener(settings), stale_listener(settings)],
-            clusters=clusters(settings),
+            listeners=[listener(settings), stale_listener(settings), *status_listeners(settings)],
+            clusters=[*clusters(settings), *status_clusters(settings)],
         ),
         bootstrap_extensions=[internal_listener()],
         layered_runtime=_runtime(settings),

@@ -22,6 +22,7 @@ LOCAL: Final = "local"
 value of `x-geo-route` for the former."""
 EXTPROC: Final = "geo_extproc"
 ADMIN: Final = "geo_admin"
+ENVOY_ADMIN: Final = "envoy_admin"
 ISSUER: Final = "issuer"
 COLLECTOR: Final = "otlp_collector"
 

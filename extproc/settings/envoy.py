@@ -17,6 +17,9 @@ class Envoy(Section):
     """Where clients come in: the unified URL leads here."""
     admin: Address = Endpoint(host="127.0.0.1", port=9901)
     """Envoy's own admin interface."""
+    status: Address | None = None
+    """Where Envoy answers probes (`/ready`) and Prometheus (`/stats/prometheus`) with these pages of its admin
+    interface, and with nothing else of it. By default nowhere."""
     certificate: Path | None = None
     """PEM chain for TLS on the listener; plain HTTP when not given."""
     private_key: Path | None = None

@@ -44,6 +44,16 @@ class Envoy:
         pairs = (line.rsplit(": ", 1) for line in lines)
         return {name: int(value) for name, value in pairs if value.isdecimal()}
 
+    async def listener_url(self, name: str) -> str:
+        """Of that listener, without a trailing slash; it speaks plain HTTP."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.admin_url}/listeners", params={"format": "json"}) as response,
+        ):
+            found = (await response.json(content_type=None))["listener_statuses"]
+        (address,) = [listener["local_address"]["socket_address"] for listener in found if listener["name"] == name]
+        return f"http://{address['address']}:{address['port_value']}"
+
 
 def validate(config: str, folder: Path) -> str:
     """Envoy's objections to a configuration, and its warnings; empty when there are none."""
