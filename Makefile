@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 # Python without the ending, which the tools would not find by themselves.
-SCRIPTS := docs/generate protos/generate
+SCRIPTS := docs/generate docs/generate-schema protos/generate
 
 .DEFAULT_GOAL := help
 
@@ -30,6 +30,7 @@ check: setup ## lint, format, types, import rules
 	$(BIN)/ruff format --check . $(SCRIPTS)
 	$(BIN)/mypy
 	$(BIN)/mypy --scripts-are-modules docs/generate
+	$(BIN)/mypy --scripts-are-modules docs/generate-schema
 	$(BIN)/mypy --scripts-are-modules protos/generate
 	$(BIN)/lint-imports
 
@@ -101,6 +102,7 @@ protos: setup ## regenerate the wire messages from protos/
 .PHONY: docs
 docs: setup ## regenerate docs/configuration.md from the settings
 	$(BIN)/python docs/generate
+	$(BIN)/python docs/generate-schema
 
 .PHONY: envoy-config
 envoy-config: setup ## regenerate envoy/bootstrap.yaml from envoy/example.toml
