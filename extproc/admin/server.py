@@ -1,7 +1,8 @@
 """The admin HTTP server (aiohttp).
 
 GET /livez              200 while the process runs
-GET /readyz             200 when it can decide; a store that is away is "degraded", not unready
+GET /readyz             200 when it can decide; a store that is away is "degraded", not unready. `?exclude=keys`: 200
+                        when a worker serves, whatever it knows: for what starts Envoy after it
 PUT, DELETE anything    the copy of a write that no worker saw, answered 202 before its body is read
 any other method        on the path of one of the `pages`: that page's answer (extproc/admin/notifications.py)
 
@@ -15,6 +16,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, Protocol
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -119,12 +121,22 @@ class AdminServer:
             case (("GET" | "HEAD"), "/livez"):
                 return line({"alive": True}, 200)
             case (("GET" | "HEAD"), "/readyz"):
-                health = self._health()
-                return line(asdict(health), 200 if health.ready else 503)
+                return self._ready(request.raw_path.partition("?")[2])
             case _, path if page := self._page(path):
                 return await page(request)
             case _:
                 return web.Response(status=404)
+
+    def _ready(self, query: str) -> web.Response:
+        health = self._health()
+        match [value for name, value in parse_qsl(query) if name == "exclude"]:
+            case []:
+                ready = health.ready
+            case ["keys"]:
+                ready = health.workers > 0
+            case [*others]:
+                return line({"error": f"exclude {', '.join(others)!r} is unknown: only keys can be left out"}, 400)
+        return line(asdict(health), 200 if ready else 503)
 
     def _page(self, path: str) -> Page | None:
         below = ((prefix, page) for prefix, page in self._pages.items() if prefix.endswith("/") and prefix != "/")

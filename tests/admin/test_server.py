@@ -90,6 +90,31 @@ async def test_readyz(health: Health, status: int) -> None:
         assert await admin.send("HEAD /readyz") == (status, b"")
 
 
+@pytest.mark.parametrize(
+    ("query", "workers", "status"),
+    [
+        pytest.param("exclude=keys", 1, 200, id="a worker serves, without a key"),
+        pytest.param("exclude=keys&verbose", 2, 200, id="with more in the query"),
+        pytest.param("exclude=keys", 0, 503, id="no worker yet"),
+        pytest.param("verbose", 1, 503, id="nothing is left out"),
+        pytest.param("exclude=store", 1, 400, id="what cannot be left out"),
+        pytest.param("exclude=keys&exclude=store", 1, 400, id="one of two"),
+    ],
+)
+async def test_readyz_without_keys(query: str, workers: int, status: int) -> None:
+    admin = Admin()
+    async with admin.serving():
+        admin.health = Health(ready=False, store="ok", workers=workers, keys="unknown: …")
+        found, body = await admin.send(f"GET /readyz?{query}")
+        assert found == status
+        if status == 400:
+            error = json.loads(body)["error"]
+            assert "store" in error
+            assert "only keys" in error
+        else:
+            assert json.loads(body)["workers"] == workers
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 @pytest.mark.parametrize(
     "path",

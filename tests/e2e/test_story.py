@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 import pytest_asyncio
 
 from extproc.oci.reference import Digest
+from extproc.sandbox.site import Sites, open_sites
 from extproc.sandbox.system import Sandbox
+from tests.helm.installed import installed
 from tests.support.heads import EVERY_TYPE
 from tests.support.registry_client import RegistryClient, digest_of
 
@@ -26,9 +30,10 @@ def signal_all(pids: list[int], number: signal.Signals) -> None:
 
 @dataclass
 class System:
-    """A running sandbox, and a client of each kind."""
+    """A running system, and a client of each kind."""
 
-    sandbox: Sandbox
+    workers: Callable[[], list[int]]
+    """Their pids."""
     admin: RegistryClient
     reader: RegistryClient
     primary: RegistryClient
@@ -51,18 +56,55 @@ class System:
             await asyncio.sleep(0.05)
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module", params=["composite", "priorities"])
+POLICY = {"write_timeout": 3}
+
+
+@asynccontextmanager
+async def clients(registry: str, sites: Sites, workers: Callable[[], list[int]]) -> AsyncIterator[System]:
+    auth = sites.auth_url
+    async with (
+        RegistryClient(registry, auth) as admin,
+        RegistryClient(registry, auth, "reader") as reader,
+        RegistryClient(sites.primary.url, auth) as primary,
+        RegistryClient(sites.secondary.url, auth) as secondary,
+    ):
+        yield System(workers, admin, reader, primary, secondary)
+
+
+@asynccontextmanager
+async def sandbox(fallback: Literal["composite", "priorities"]) -> AsyncIterator[System]:
+    async with Sandbox(workers=2, fallback=fallback, settings={"policy": POLICY}) as running:
+
+        def workers() -> list[int]:
+            return running.part("extproc").pids()[1:]
+
+        async with clients(running.edge.registry_url, running.sites, workers) as system:
+            yield system
+
+
+@asynccontextmanager
+async def chart() -> AsyncIterator[System]:
+    """The Helm chart's pod between the sandbox's registries."""
+    async with open_sites() as sites, installed(sites, settings={"policy": POLICY}) as pod:
+
+        def workers() -> list[int]:
+            return pod.processes["processor"].pids()[1:]
+
+        async with clients(pod.url(5000), sites, workers) as system:
+            yield system
+
+
+SYSTEMS: dict[str, Callable[[], AbstractAsyncContextManager[System]]] = {
+    "composite": lambda: sandbox("composite"),
+    "priorities": lambda: sandbox("priorities"),
+    "chart": chart,
+}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module", params=SYSTEMS)
 async def system(request: pytest.FixtureRequest) -> AsyncIterator[System]:
-    async with Sandbox(workers=2, fallback=request.param, settings={"policy": {"write_timeout": 3}}) as sandbox:
-        where = sandbox.describe()
-        registry, auth = where["registry_url"], where["auth_url"]
-        async with (
-            RegistryClient(registry, auth) as admin,
-            RegistryClient(registry, auth, "reader") as reader,
-            RegistryClient(where["primary_url"], auth) as primary,
-            RegistryClient(where["secondary_url"], auth) as secondary,
-        ):
-            yield System(sandbox, admin, reader, primary, secondary)
+    async with SYSTEMS[request.param]() as opened:
+        yield opened
 
 
 async def test_a_push_is_read_at_once_then_served_here_when_replicated(system: System) -> None:
@@ -155,7 +197,7 @@ async def test_without_the_processor_everything_goes_to_the_primary_and_writes_a
     await system.admin.push(name, "latest", "1")
     await system.replicate(name, "latest")
     await system.read_until(name, "latest", "tag-verified")
-    workers = system.sandbox.describe()["pids"]["extproc"][1:]
+    workers = system.workers()
     assert len(workers) == 2
     signal_all(workers, signal.SIGSTOP)
     try:

@@ -152,8 +152,9 @@ ports:
   - {name: grpc-{{ $worker }}, containerPort: {{ add 9100 $worker }}}
   {{- end }}
   {{- end }}
+# Envoy starts when a worker serves. The issuer's keys may come later: the primary judges tokens until then.
 startupProbe:
-  httpGet: {path: /livez, port: admin}
+  httpGet: {path: "/readyz?exclude=keys", port: admin}
   periodSeconds: 1
   failureThreshold: 60
 livenessProbe:
