@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +11,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from tests.helm.chart import ROOT, Outcome, outcome, outcomes
+from tests.helm.chart import Outcome, outcome, outcomes
 from tests.helm.pod import Gateway, gateway, named, selects, settings_of
 from tests.helm.values import LEAST, SETS, least
 
@@ -190,38 +188,6 @@ def test_the_notes_name_what_was_installed(rendered: Outcome) -> None:
     assert f"deployment/{rendered.one('Deployment')['metadata']['name']}" in rendered.notes
 
 
-@pytest.mark.parametrize(
-    ("values", "named"),
-    [
-        pytest.param({}, "url", id="no registry"),
-        pytest.param(least(settings={"sites": {"primary": {"url": "registry.example.com"}}}), "url", id="no scheme"),
-        pytest.param(least(settings={"policy": {"max_stalenes": 60}}), "max_stalenes", id="a typo in a setting"),
-        pytest.param(least(settings={"policy": {"max_staleness": "1m"}}), "max_staleness", id="a text for a number"),
-        pytest.param(least(settings={"polcy": {}}), "polcy", id="a table that is none"),
-        pytest.param(least(settings={"rollout": {"mode": "off"}}), "mode", id="no such mode"),
-        pytest.param(least(settings={"rollout": {"percentage": 101}}), "percentage", id="more than all"),
-        pytest.param(least(settings={"envoy": {"listen": "0.0.0.0:1"}}), "listen", id="what the chart knows itself"),
-        pytest.param(least(settings={"server": {"workers": 2}}), "workers", id="workers in two places"),
-        pytest.param(least(replicas=3), "replicas", id="a value that is none"),
-        pytest.param(least(replicaCount="2"), "replicaCount", id="a text for a count"),
-        pytest.param(least(processor={"workers": 0}), "workers", id="no worker"),
-        pytest.param(least(envoy={"drain": {"least": -1}}), "least", id="a time before now"),
-        pytest.param(least(image={"digest": "sha256:1"}), "digest", id="a digest that is none"),
-        pytest.param(least(redis={"existingSecret": "Geo_Redis"}), "existingSecret", id="no name of a Secret"),
-        pytest.param(least(keys={"files": ["../issuer.pem"]}), "files", id="a file elsewhere"),
-        pytest.param(least(service={"type": "ExternalName"}), "type", id="no such type"),
-        pytest.param(least(serviceMonitor={"interval": "often"}), "interval", id="no duration"),
-        pytest.param(least(ingress={"enabled": True}), "host", id="an Ingress without a host"),
-        pytest.param(least(httpRoute={"enabled": True}), "parentRefs", id="a route of no Gateway"),
-        pytest.param(least(redis={"existingSecret": ""}), "redis.existingSecret", id="pods that share nothing"),
-    ],
-)
-def test_values_that_cannot_work_are_refused(values: dict[str, Any], named: str) -> None:
-    refused = outcome(values)
-    assert named in refused.refusal
-    assert refused.texts == {}
-
-
 def test_another_setting_is_another_pod() -> None:
     def annotations(values: dict[str, Any]) -> dict[str, str]:
         found: dict[str, str] = outcome(values).one("Deployment")["spec"]["template"]["metadata"]["annotations"]
@@ -230,8 +196,3 @@ def test_another_setting_is_another_pod() -> None:
     changed = least(settings={"policy": {"max_staleness": 30}})
     assert annotations(changed)["checksum/settings"] != annotations(LEAST)["checksum/settings"]
     assert annotations(changed)["checksum/drain"] == annotations(LEAST)["checksum/drain"]
-
-
-def test_the_values_schema_has_the_settings_as_the_model_has_them() -> None:
-    done = subprocess.run([sys.executable, "docs/generate-schema", "--check"], cwd=ROOT, check=False)
-    assert done.returncode == 0, "run docs/generate-schema"
