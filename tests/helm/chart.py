@@ -52,6 +52,13 @@ class Outcome:
         (document,) = self.of_kind(kind)
         return document
 
+    @property
+    def files(self) -> dict[str, str]:
+        """Of the ConfigMap that pods mount: texts by name."""
+        (document,) = [each for each in self.of_kind("ConfigMap") if "geo-extproc.toml" in each["data"]]
+        files: dict[str, str] = document["data"]
+        return files
+
 
 def outcome(values: Values) -> Outcome:
     """Of the chart with these."""

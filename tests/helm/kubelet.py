@@ -97,8 +97,7 @@ class Pod:
 
     def _content(self, volume: dict[str, Any]) -> dict[str, bytes]:
         if "configMap" in volume:
-            data = self._outcome.one("ConfigMap")["data"]
-            return {file: self._moved(text).encode() for file, text in data.items()}
+            return {file: self._moved(text).encode() for file, text in self._outcome.files.items()}
         if "secret" in volume:
             files = self._secrets[volume["secret"]["secretName"]]
             items = volume["secret"].get("items") or [{"key": key, "path": key} for key in files]

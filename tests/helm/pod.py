@@ -56,7 +56,7 @@ def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
 def settings_of(outcome: Outcome, folder: Path, monkeypatch: Any) -> Settings:
     """As the processor reads them in its pod."""
     file = folder / "geo-extproc.toml"
-    file.write_text(outcome.one("ConfigMap")["data"]["geo-extproc.toml"])
+    file.write_text(outcome.files["geo-extproc.toml"])
     for variable in gateway(outcome).containers["processor"].get("env", []):
         monkeypatch.setenv(variable["name"], variable.get("value", REDIS))
     return Settings.load(file)

@@ -10,14 +10,15 @@ from typing import Any, Final
 import jsonschema
 import kubernetes_validate
 import pytest
+import yaml
 
-from tests.helm.chart import Outcome, outcome, outcomes
+from tests.helm.chart import ROOT, Outcome, outcome, outcomes
 from tests.helm.pod import Gateway, gateway, named, selects, settings_of
 from tests.helm.values import LEAST, SETS, least
 
 SCHEMAS: Final = Path(__file__).parent / "schemas"
 VERSIONS: Final = ("1.30", "1.33", "1.37")
-CUSTOM: Final = {"HTTPRoute", "ServiceMonitor"}
+CUSTOM: Final = {"HTTPRoute", "PrometheusRule", "ServiceMonitor"}
 INCLUDED: Final[dict[str, Callable[[dict[str, Any]], bool]]] = {
     "Deployment": lambda values: True,
     "ConfigMap": lambda values: True,
@@ -27,6 +28,7 @@ INCLUDED: Final[dict[str, Callable[[dict[str, Any]], bool]]] = {
     "HorizontalPodAutoscaler": lambda values: values.get("autoscaling", {}).get("enabled", False),
     "NetworkPolicy": lambda values: values.get("networkPolicy", {}).get("enabled", False),
     "ServiceMonitor": lambda values: values.get("serviceMonitor", {}).get("enabled", False),
+    "PrometheusRule": lambda values: values.get("prometheusRule", {}).get("enabled", False),
     "Ingress": lambda values: values.get("ingress", {}).get("enabled", False),
     "HTTPRoute": lambda values: values.get("httpRoute", {}).get("enabled", False),
     "Pod": lambda values: values.get("envoy", {}).get("enabled", True),
@@ -196,3 +198,18 @@ def test_another_setting_is_another_pod() -> None:
     changed = least(settings={"policy": {"max_staleness": 30}})
     assert annotations(changed)["checksum/settings"] != annotations(LEAST)["checksum/settings"]
     assert annotations(changed)["checksum/drain"] == annotations(LEAST)["checksum/drain"]
+
+
+def test_rules_and_dashboard_are_those_of_the_project() -> None:
+    rendered = outcome(SETS["with rules and dashboard"])
+    rules = yaml.safe_load((ROOT / "envoy" / "alerts.yaml").read_text())
+    installed = rendered.one("PrometheusRule")["spec"]
+    pages = {rule["annotations"].pop("runbook_url") for group in installed["groups"] for rule in group["rules"]}
+    told = {rule["annotations"].pop("runbook_url") for group in rules["groups"] for rule in group["rules"]}
+    assert installed == rules
+    assert pages == {f"https://docs.example.com/geo/{page.removeprefix('docs/')}" for page in told}
+    (dashboard,) = [each for each in rendered.of_kind("ConfigMap") if "geo-registry.json" in each["data"]]
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(dashboard["data"]["geo-registry.json"]) == json.loads(
+        (ROOT / "envoy" / "dashboard.json").read_text()
+    )

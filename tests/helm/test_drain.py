@@ -39,7 +39,7 @@ async def draining(admin_url: str, *, least: int = 0, most: int = 60) -> AsyncIt
 
 def test_the_chart_runs_this_script_with_envoys_port_and_its_times() -> None:
     rendered = outcome(LEAST)
-    assert rendered.one("ConfigMap")["data"]["drain.sh"] == SCRIPT.read_text()
+    assert rendered.files["drain.sh"] == SCRIPT.read_text()
     command = gateway(rendered).containers["envoy"]["lifecycle"]["preStop"]["exec"]["command"]
     assert command == ["bash", "/etc/geo-extproc/settings/drain.sh", "9901", "10", "600"]
 

@@ -67,7 +67,7 @@ def allowed(schema: dict[str, Any], path: str = "") -> set[str]:
     return {f"{path}{key}" for key in properties}.union(*below)
 
 
-FREE: Final = ("settings.", "global", "envoy.resources.", "processor.resources.")
+FREE: Final = ("settings.", "global", "envoy.resources.", "processor.resources.", "dashboard.labels.")
 """Kubernetes' own, or those of the settings' model."""
 
 

@@ -79,6 +79,14 @@ SETS: Final[dict[str, dict[str, Any]]] = {
     "watched with a secret": least(
         serviceMonitor={"enabled": True}, readers={"existingSecret": "geo-readers", "key": "token"}
     ),
+    "with rules and dashboard": least(
+        prometheusRule={
+            "enabled": True,
+            "labels": {"release": "prometheus"},
+            "docs": "https://docs.example.com/geo/",
+        },
+        dashboard={"enabled": True, "annotations": {"grafana_folder": "Registries"}},
+    ),
     "scaled": least(autoscaling={"enabled": True, "maxReplicas": 10}, podDisruptionBudget={"maxUnavailable": "25%"}),
     "guarded": least(
         networkPolicy={
@@ -132,6 +140,8 @@ SETS: Final[dict[str, dict[str, Any]]] = {
         settings={"service_account": {"username": "geo"}},
         envoy={"tlsSecret": "registry-tls"},
         serviceMonitor={"enabled": True},
+        prometheusRule={"enabled": True},
+        dashboard={"enabled": True},
         autoscaling={"enabled": True},
         networkPolicy={"enabled": True, "adminFrom": [{"podSelector": {}}]},
         fullnameOverride="the-registry",
