@@ -5,7 +5,7 @@ end of a connection and the start of the next. What waits for a body waits until
 
 What must hold: the server goes on, nothing raises outside a handler and no handler fails; a PUT or DELETE that is
 complete is taken, with its path as it came, or all leases are void; events are taken with the secret alone; no value
-of `Authorization` is answered or logged.
+of `Authorization` is answered or logged; nothing that is asked for becomes more than text of a page.
 """
 
 from __future__ import annotations
@@ -27,11 +27,18 @@ from extproc.admin.notifications import NotificationEndpoint
 from extproc.admin.server import AdminServer, Health
 from extproc.admin.status import StatusPage
 from extproc.admin.turn import Turn
-from extproc.notification.event import Event, Site
+from extproc.explain import Explanation
+from extproc.notification.event import Event
+from extproc.notification.event import Site as EventSite
 from extproc.notification.secret import Secret
 from extproc.oci.reference import Name
+from extproc.page.pages import FEED, Pages
+from extproc.page.writing import Site, Writing
 from extproc.settings import Endpoint
+from tests.fuzz.html_text import acting
 from tests.fuzz.loop import LOOP, run
+from tests.page.snapshots import evidence
+from tests.page.test_watch import Known
 from tests.support.ports import free_port
 
 SECRET: Final = b"the-secret-of-the-registries"
@@ -41,6 +48,8 @@ _TURNS: Final = 1000
 """Of the event loop: far more than anything takes that waits for nothing."""
 _MAX_BODY: Final = 2000
 _WRITE: Final = re.compile(rb"(PUT|DELETE) (/[!-~\x80-\xff]*) HTTP/1\.1\r\n")
+_HTML: Final = re.compile(rb"<!doctype html>.*?</html>", re.DOTALL | re.IGNORECASE)
+_FIGURES: Final = {**evidence(), "lag": None, "dropped": False, "leases": 0}
 _AUTHORIZATION: Final = re.compile(rb"(?im)^authorization:[ \t]*([ -~]{12,}?)[ \t]*\r?$")
 
 P = ParamSpec("P")
@@ -88,16 +97,38 @@ class _Reports:
         return {"name": name, "held": True}
 
 
+class _Names:
+    """What is held of names. One name has everything, the others nothing."""
+
+    async def name(self, name: Name) -> dict[str, Any]:
+        tag = {"tag": "v1", "digest": "sha256:" + "b" * 64, "age": 3.0, "fresh": True, "here": "present"}
+        more = {"marks": [], "awaited": [], "max_staleness": 60, "tags": [tag]}
+        return {"held": name == "g/app", "figures": _FIGURES, **more}
+
+    async def names(self, part: str, most: int) -> dict[str, Any]:
+        return {"names": [("g/app", _FIGURES)] if part in "g/app" else [], "more": False}
+
+
+async def _explained(method: str, path: str, anonymous: bool) -> Explanation:
+    words = [f"operation  {method} {path}", "reason     tag-verified"]
+    return Explanation({}, {}, None, {}, "tag-verified", words)
+
+
+def _pages() -> Pages:
+    writing = Writing(Site("http://here", "http://primary", "redis://r", 60.0))
+    return Pages(Known().watch, writing, _Names(), _explained, Turn())
+
+
 class _Events:
     """Where the endpoint's events go, and its refusals."""
 
     def __init__(self) -> None:
         self.told = _Told()
 
-    async def take(self, site: Site, events: Sequence[Event]) -> None:
+    async def take(self, site: EventSite, events: Sequence[Event]) -> None:
         await self.told.take(site, events)
 
-    def refused(self, site: Site, status: int) -> None:
+    def refused(self, site: EventSite, status: int) -> None:
         assert 400 <= status < 600
 
 
@@ -166,6 +197,8 @@ class _Host:
                 "/notifications/secondary": endpoint.secondary,
                 status.PATH: page,
                 status.BELOW: page,
+                # The feed waits for news, of which there are none here.
+                **{path: page for path, page in _pages().all().items() if path != FEED},
             },
         )
         run(self._server.start())
@@ -227,6 +260,9 @@ def check(data: bytes) -> str:
 def _judged(sent: bytes, told: _Told, written: bytes) -> str:
     assert not written or written.startswith(b"HTTP/"), "no HTTP"
     assert not told.events or SECRET in sent, "events without the secret"
+    for page in _HTML.findall(written):
+        found = acting(page.decode())
+        assert not found, f"a page has {found}"
     assert all(method in {"PUT", "DELETE"} for method, _ in told.writes)
     write = _WRITE.match(sent)
     if write is not None and b"\r\n\r\n" in sent:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from jinja2 import Environment
 
 from extproc.auth.verification_key import VerificationKey
 from extproc.notification.effect import Effect
 from extproc.notification.event import Event, Site
 from extproc.oci.operation import Operation
 from extproc.oci.parse import parse_operation
+from extproc.page import writing
 from extproc.routing.decision import Forward, Route
 from extproc.routing.message import RequestHead
 from extproc.routing.router import Routed, Router
@@ -81,3 +84,14 @@ def test_an_unreadable_copy_that_nobody_hears_of(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(admin.Copies, "unreadable", deaf)
     assert finds("admin").startswith("a write that nobody saw")
+
+
+def test_a_page_that_shows_what_was_asked_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unescaped(**options: Any) -> Environment:
+        return Environment(**{**options, "autoescape": False})  # noqa: S701 - the fault
+
+    admin.stop()  # the next input's server has pages of its own
+    monkeypatch.setattr(writing, "Environment", unescaped)
+    found = finds("admin")
+    admin.stop()
+    assert found.startswith("a page has [")
