@@ -86,6 +86,10 @@ test-alerts: setup ## each alert of envoy/alerts.yaml in the fault that it is fo
 test-page: setup ## the status page in a real browser, in each state, with an audit by axe-core; pictures in build/page/
 	.ci/page
 
+.PHONY: test-image
+test-image: setup ## build the Containerfile on a base made here, and run it with a read-only root (root, debootstrap)
+	$(BIN)/pytest -v -s tests/deep/image
+
 .PHONY: test-bare
 test-bare: ## demo and tests in a bare Debian 12 chroot (root, debootstrap)
 	.ci/bare
