@@ -109,5 +109,7 @@ docs: setup ## regenerate docs/configuration.md from the settings
 	$(BIN)/python docs/generate-schema
 
 .PHONY: envoy-config
-envoy-config: setup ## regenerate envoy/bootstrap.yaml from envoy/example.toml
+envoy-config: setup ## regenerate Envoy's configurations in envoy/ from the settings beside them
 	$(BIN)/geo-extproc envoy-config --config envoy/example.toml --write envoy/bootstrap.yaml
+	$(BIN)/geo-extproc envoy-config --form istio-gateway --config envoy/istio/gateway.toml --write envoy/istio/gateway.yaml
+	$(BIN)/geo-extproc envoy-config --form istio-sidecar --config envoy/istio/sidecar.toml --write envoy/istio/sidecar.yaml

@@ -1,6 +1,7 @@
 """Envoy's whole configuration, from the settings. The only package that imports `envoy_data_plane`.
 
     settings ─▶ build ─▶ Bootstrap ─▶ render ─▶ YAML
+                             └──────▶ plain ─▶ a document for `extproc.mesh`
 
     listener   the entry: limits, paths, which headers a client may not send
       filters      the processor's filter and its neighbours
@@ -26,6 +27,6 @@ import warnings
 with warnings.catch_warnings():
     # envoy-data-plane 2.2 declares its validators in a way that pydantic 2.12 deprecates, at import.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from extproc.bootstrap.document import build, render
+    from extproc.bootstrap.document import build, plain, render
 
-__all__ = ["build", "render"]
+__all__ = ["build", "plain", "render"]

@@ -51,8 +51,13 @@ def build(settings: Settings) -> Bootstrap:
 
 def render(settings: Settings) -> str:
     """The bootstrap as YAML, as `envoy --config-path` reads it. The same settings give the same text."""
-    document = _with_proto_names(build(settings).to_dict(casing=Casing.SNAKE))
-    return HEADER + yaml.safe_dump(document, sort_keys=False, width=110)
+    return HEADER + yaml.safe_dump(plain(settings), sort_keys=False, width=110)
+
+
+def plain(settings: Settings) -> dict[str, Anything]:
+    """The bootstrap of dicts, lists and scalars, each field by its name in Envoy's API."""
+    document: dict[str, Anything] = _with_proto_names(build(settings).to_dict(casing=Casing.SNAKE))
+    return document
 
 
 def _with_proto_names(value: Anything) -> Anything:

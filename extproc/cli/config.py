@@ -11,6 +11,7 @@ from extproc.cli.option import DEFAULT_CONFIG, Config, OutputOption
 from extproc.cli.output import Output, OutputError, print_result, print_text
 from extproc.cli.root import cli
 from extproc.cli.store import with_store
+from extproc.mesh.form import Form
 
 if TYPE_CHECKING:
     from extproc.settings import Settings
@@ -19,13 +20,19 @@ if TYPE_CHECKING:
 @cli.command("envoy-config")
 def envoy_config(
     config: Config = DEFAULT_CONFIG,
+    form: Annotated[Form, typer.Option(help="For an Envoy of your own, or for whom else.")] = Form.BOOTSTRAP,
     output: Annotated[Path | None, typer.Option("--write", "-w", help="Write here, not to the terminal.")] = None,
 ) -> None:
-    """Print Envoy's bootstrap for these settings."""
-    from extproc.bootstrap import render
+    """Print Envoy's configuration for these settings: its bootstrap, or a mesh's documents."""
+    from extproc import bootstrap
+    from extproc.mesh.render import render as render_for_mesh
     from extproc.settings import Settings
 
-    text = render(Settings.load(config))
+    settings = Settings.load(config)
+    if form is Form.BOOTSTRAP:
+        text = bootstrap.render(settings)
+    else:
+        text = render_for_mesh(form, bootstrap.plain(settings), settings)
     if output is None:
         print_text(text)
     else:

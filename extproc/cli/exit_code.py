@@ -5,10 +5,11 @@ from __future__ import annotations
 from extproc.auth.keys import KeysInvalid
 from extproc.cli.output import OutputError
 from extproc.cli.usage import UsageError
+from extproc.mesh.error import FormError
 from extproc.oci.reference import ReferenceInvalid
 from extproc.settings import SettingsError
 
-_USAGE = (SettingsError, KeysInvalid, ReferenceInvalid, UsageError)
+_USAGE = (FormError, SettingsError, KeysInvalid, ReferenceInvalid, UsageError)
 """Unusable input: 2."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from extproc.sandbox.workspace import Workspace
 Table = dict[str, Any]
 Overrides = Mapping[str, Any]
 """Settings by section, as in the TOML file: `{"policy": {"max_staleness": 0}}`."""
+
+Rendering = Callable[[Path], str]
+"""From the file of the settings to Envoy's bootstrap."""
 
 DRAIN = 1.0
 """Seconds; the default of 5 would make every stop of a sandbox as long."""
@@ -50,8 +53,12 @@ def build_edge(
     fallback: str = "composite",
     max_staleness: float = 60.0,
     overrides: Overrides | None = None,
+    rendering: Rendering | None = None,
 ) -> Edge:
-    """Write the processor's configuration; start nothing. Raises SandboxError when Envoy is not installed."""
+    """Write the processor's configuration; start nothing. `rendering` is done in place of the command's.
+
+    Raises SandboxError when Envoy is not installed.
+    """
     folder, ports = workspace.directory, workspace.ports
     listen, envoy_admin = ports.take(), ports.take()
     tls = sites.authority.issue("unified") if sites.authority else None
@@ -109,14 +116,14 @@ def build_edge(
         probe=answers(f"{edge.admin_url}/readyz", 200),
         grace=3 * float(settings["server"]["drain"]) + 5,
     )
-    edge.parts["envoy"] = _Envoy(edge, workspace, sites.ca_file)
+    edge.parts["envoy"] = _Envoy(edge, workspace, sites.ca_file, rendering)
     return edge
 
 
 class _Envoy(Process):
     """Rendered from the processor's settings each time it starts, as they are then."""
 
-    def __init__(self, edge: Edge, workspace: Workspace, ca: Path | None) -> None:
+    def __init__(self, edge: Edge, workspace: Workspace, ca: Path | None, rendering: Rendering | None) -> None:
         admin = answers(f"{edge.envoy_admin_url}/ready", 200)
         unified = answers(f"{edge.registry_url}/v2/", edge_status(edge.settings), ca)
 
@@ -136,10 +143,14 @@ class _Envoy(Process):
         )
         self._edge = edge
         self._env = workspace.environment
+        self._rendering = rendering
 
     async def spawn(self) -> None:
         if not self.running:
-            await render(self._edge, self._env)
+            if self._rendering is None:
+                await render(self._edge, self._env)
+            else:
+                self._edge.envoy_config_file.write_text(self._rendering(self._edge.config_file))
         await super().spawn()
 
 

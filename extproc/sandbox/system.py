@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from extproc.sandbox.edge import Edge, Overrides, build_edge
+from extproc.sandbox.edge import Edge, Overrides, Rendering, build_edge
 from extproc.sandbox.error import SandboxError
 from extproc.sandbox.process import Process
 from extproc.sandbox.site import Sites, build_sites, start_all, stop_all
@@ -22,8 +22,9 @@ class Sandbox:
     """An async context manager; inside it everything runs.
 
     `wan_rtt` in milliseconds, `max_staleness` in seconds; `settings` overrides the processor's, by section. `notify`:
-    the URL that both registries notify instead of the processor's. A given `directory` must be empty or new; it is
-    removed at the end unless `keep`.
+    the URL that both registries notify instead of the processor's. `rendering` makes Envoy's bootstrap, in
+    place of the command `envoy-config`. A given `directory` must be empty or new; it is removed at the end unless
+    `keep`.
 
     Raises SandboxError on entry.
     """
@@ -40,6 +41,7 @@ class Sandbox:
         max_staleness: float = 60.0,
         settings: Overrides | None = None,
         notify: str | None = None,
+        rendering: Rendering | None = None,
         keep: bool = False,
     ) -> None:
         if workers > 1 and state == "memory":
@@ -54,6 +56,7 @@ class Sandbox:
         self._max_staleness = max_staleness
         self._settings = settings
         self._notify = notify
+        self._rendering = rendering
         self._workspace: Workspace | None = None
         self._sites: Sites | None = None
         self._edge: Edge | None = None
@@ -96,6 +99,7 @@ class Sandbox:
             fallback=self._fallback,
             max_staleness=self._max_staleness,
             overrides=self._settings,
+            rendering=self._rendering,
         )
         await start_all(sites.parts)
         for part in edge.parts.values():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from extproc.settings.auth import Auth
 from extproc.settings.envoy import Envoy
+from extproc.settings.mesh import Mesh
 from extproc.settings.notifications import Notifications
 from extproc.settings.policy import Policy
 from extproc.settings.reconcile import Reconcile
@@ -25,6 +26,7 @@ __all__ = [
     "Auth",
     "Endpoint",
     "Envoy",
+    "Mesh",
     "Notifications",
     "Policy",
     "Reconcile",

@@ -21,6 +21,7 @@ from extproc.settings.auth import Auth
 from extproc.settings.environment import misspelt
 from extproc.settings.envoy import Envoy
 from extproc.settings.fault import explain_settings, explain_toml
+from extproc.settings.mesh import Mesh
 from extproc.settings.notifications import Notifications
 from extproc.settings.policy import Policy
 from extproc.settings.reconcile import Reconcile
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     rollout: Rollout = Rollout()
     sites: Sites
     envoy: Envoy = Envoy()
+    mesh: Mesh = Mesh()
     telemetry: Telemetry = Telemetry()
     notifications: Notifications = Notifications()
     service_account: ServiceAccount = ServiceAccount()

@@ -8,7 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -17,6 +17,7 @@ from extproc.oci.reference import Digest
 from extproc.sandbox.site import Sites, open_sites
 from extproc.sandbox.system import Sandbox
 from tests.helm.installed import installed
+from tests.support.control_plane.rendering import WAYS, way
 from tests.support.heads import EVERY_TYPE
 from tests.support.registry_client import RegistryClient, digest_of
 
@@ -72,8 +73,8 @@ async def clients(registry: str, sites: Sites, workers: Callable[[], list[int]])
 
 
 @asynccontextmanager
-async def sandbox(fallback: Literal["composite", "priorities"]) -> AsyncIterator[System]:
-    async with Sandbox(workers=2, fallback=fallback, settings={"policy": POLICY}) as running:
+async def sandbox(name: str) -> AsyncIterator[System]:
+    async with Sandbox(workers=2, settings={"policy": POLICY}, **way(name)) as running:
 
         def workers() -> list[int]:
             return running.part("extproc").pids()[1:]
@@ -95,8 +96,7 @@ async def chart() -> AsyncIterator[System]:
 
 
 SYSTEMS: dict[str, Callable[[], AbstractAsyncContextManager[System]]] = {
-    "composite": lambda: sandbox("composite"),
-    "priorities": lambda: sandbox("priorities"),
+    **{name: partial(sandbox, name) for name in WAYS},
     "chart": chart,
 }
 
