@@ -113,3 +113,4 @@ envoy-config: setup ## regenerate Envoy's configurations in envoy/ from the sett
 	$(BIN)/geo-extproc envoy-config --config envoy/example.toml --write envoy/bootstrap.yaml
 	$(BIN)/geo-extproc envoy-config --form istio-gateway --config envoy/istio/gateway.toml --write envoy/istio/gateway.yaml
 	$(BIN)/geo-extproc envoy-config --form istio-sidecar --config envoy/istio/sidecar.toml --write envoy/istio/sidecar.yaml
+	$(BIN)/geo-extproc envoy-config --form envoy-gateway --config envoy/gateway/registry.toml --write envoy/gateway/registry.yaml

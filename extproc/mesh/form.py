@@ -12,3 +12,5 @@ class Form(StrEnum):
     """An Istio gateway of its own, which others reach by the unified name."""
     ISTIO_SIDECAR = "istio-sidecar"
     """The sidecar of the registry's own pods."""
+    ENVOY_GATEWAY = "envoy-gateway"
+    """A gateway of Envoy Gateway's, for the unified name alone."""

@@ -18,6 +18,8 @@ from extproc.settings import Settings
 Document = dict[str, Any]
 _KEPT_BY_THE_MESH: Final = frozenset({"@type", "stat_prefix", "route_config", "http_filters", "tracing"})
 """Fields of the connection manager that stay as the mesh made them, or have a patch of their own."""
+_OF_THE_BOOTSTRAP_ALONE: Final = frozenset({"envoy_admin", "otlp_collector"})
+"""Clusters behind `envoy.status` and for spans: meshes have their own ways to probe, to count and to trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Parts:
     """Bytes for one connection, each direction."""
     internal_listener: Document
     """`stale`, before the secondary where it answers for the primary."""
+    bootstrap_extensions: list[Document]
+    """What makes an internal listener one."""
 
     @classmethod
     def of(cls, bootstrap: Document, settings: Settings) -> Parts:
@@ -55,17 +59,15 @@ class Parts:
             for fraction in _runtime_fractions(virtual_host):
                 fraction["default_value"] = {"numerator": 100}
         (stale,) = (each for each in others if "internal_listener" in each)
-        own = {
-            "envoy_admin"
-        }  # behind the listener `status`: meshes have listeners of their own for probes and statistics
         return cls(
-            clusters=[each for each in resources["clusters"] if each["name"] not in own],
+            clusters=[each for each in resources["clusters"] if each["name"] not in _OF_THE_BOOTSTRAP_ALONE],
             route_configuration={key: routes[key] for key in routes.keys() - {"name", "virtual_hosts"}},
             virtual_host={key: value for key, value in virtual_host.items() if key not in {"name", "domains"}},
             http_filters=manager["http_filters"][:-1],
             manager={key: value for key, value in manager.items() if key not in _KEPT_BY_THE_MESH},
             buffer=entry["per_connection_buffer_limit_bytes"],
             internal_listener=stale,
+            bootstrap_extensions=copy.deepcopy(bootstrap["bootstrap_extensions"]),
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from extproc.mesh import istio, workload
+from extproc.mesh import envoy_gateway, istio, workload
 from extproc.mesh.form import Form
 from extproc.mesh.parts import Document, Parts
 from extproc.settings import Settings
@@ -18,6 +18,8 @@ HEADER: Final = """\
 VERSIONS: Final = {
     Form.ISTIO_GATEWAY: "Written for Istio 1.29 and later (Envoy 1.37 and later); how to check it: docs/istio.md.",
     Form.ISTIO_SIDECAR: "Written for Istio 1.29 and later (Envoy 1.37 and later); how to check it: docs/istio.md.",
+    Form.ENVOY_GATEWAY: "Written for Envoy Gateway 1.7 and later (Envoy 1.37 and later); how to check it: "
+    "docs/envoy-gateway.md.",
 }
 
 
@@ -29,6 +31,8 @@ def documents(form: Form, bootstrap: Document, settings: Settings) -> list[Docum
             return [*workload.gateway(settings), istio.envoy_filter("GATEWAY", parts, settings)]
         case Form.ISTIO_SIDECAR:
             return [*workload.sidecar(settings), istio.envoy_filter("SIDECAR_INBOUND", parts, settings)]
+        case Form.ENVOY_GATEWAY:
+            return envoy_gateway.documents(parts, settings)
         case _:
             raise AssertionError(form)
 

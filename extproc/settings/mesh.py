@@ -23,6 +23,8 @@ class Mesh(Section):
     """Of the gateway, and of all that is made for it; in front of a sidecar, of the registry's Deployment."""
     hostname: str = ""
     """The unified name, by which the gateway's requests are known. Both gateways need it."""
+    gateway_class: Name = "eg"
+    """The GatewayClass of Envoy Gateway."""
     port: Port = 443
     """Where the gateway listens; with a sidecar, the registry's own port."""
     certificate_secret: str = ""

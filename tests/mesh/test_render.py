@@ -18,7 +18,11 @@ from tests.support.control_plane.rendering import bootstrap
 from tests.support.envoy import validate
 
 FOLDER = Path(__file__).parents[2] / "envoy"
-EXAMPLES = {Form.ISTIO_GATEWAY: "istio/gateway", Form.ISTIO_SIDECAR: "istio/sidecar"}
+EXAMPLES = {
+    Form.ISTIO_GATEWAY: "istio/gateway",
+    Form.ISTIO_SIDECAR: "istio/sidecar",
+    Form.ENVOY_GATEWAY: "gateway/registry",
+}
 
 each_form = pytest.mark.parametrize("form", EXAMPLES)
 

@@ -12,7 +12,7 @@ from extproc.bootstrap import plain
 from extproc.mesh.form import Form
 from extproc.mesh.render import render
 from extproc.settings import Settings
-from tests.support.control_plane import istio
+from tests.support.control_plane import envoy_gateway, istio
 
 MESHES: Final = tuple(form.value for form in Form if form is not Form.BOOTSTRAP)
 WAYS: Final = ("composite", "priorities", *MESHES)
@@ -39,6 +39,10 @@ def as_mesh(form: Form, file: Path) -> str:
 def bootstrap(form: Form, documents: list[dict[str, Any]], settings: Settings, **more: Any) -> dict[str, Any]:
     """What the proxy has in the end, as one static bootstrap."""
     admin = (settings.envoy.admin.host, settings.envoy.admin.port)
+    if form is Form.ENVOY_GATEWAY:
+        made = envoy_gateway.proxy(documents, **more)
+        made.apply(next(each for each in documents if each["kind"] == "EnvoyPatchPolicy"))
+        return envoy_gateway.bootstrap(made, admin=admin)
     proxy = istio.gateway(settings, **more) if form is Form.ISTIO_GATEWAY else istio.sidecar(settings)
     proxy.apply(next(each for each in documents if each["kind"] == "EnvoyFilter"))
     return istio.bootstrap(proxy, admin=admin)
