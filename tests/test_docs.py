@@ -298,6 +298,13 @@ def test_every_name_of_telemetry_is_explained() -> None:
     assert [value for value in values if f"`{value}`" not in text] == []
 
 
+def test_every_metric_that_is_named_exists() -> None:
+    known = {value for key, value in vars(names).items() if key.isupper()}
+    for page in PAGES:
+        found = {name for name in CODE.findall(page.read_text()) if re.fullmatch(r"geo_extproc\.[a-z_.]+", name)}
+        assert found <= known, page.name
+
+
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
 
 
