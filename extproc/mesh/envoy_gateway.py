@@ -10,7 +10,8 @@ The rules
    the place of those, so the virtual host switches it on.
 4. The filter calls the cluster of the bootstrap, with its health checks, rather than that of the Backend: the API's
    have other limits, and would let a worker that drains be asked.
-5. The internal listener wants an extension of Envoy's bootstrap, which EnvoyProxy merges in.
+5. The internal listener wants an extension of Envoy's bootstrap, and `serve`, which tells Envoy the site's role, a
+   layer of runtime that its admin interface may change. EnvoyProxy merges both in: lists there are appended to.
 
 Sources: Envoy Gateway's API reference; internal/xds/translator for names, order and patches; RFC 6902.
 """
@@ -70,7 +71,13 @@ def _proxy(parts: Parts, settings: Settings) -> Document:
         "provider": {"type": "Kubernetes", "kubernetes": {"envoyDeployment": deployment}},
         "bootstrap": {
             "type": "Merge",
-            "value": yaml.safe_dump({"bootstrap_extensions": parts.bootstrap_extensions}, sort_keys=False),
+            "value": yaml.safe_dump(
+                {
+                    "bootstrap_extensions": parts.bootstrap_extensions,
+                    "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
+                },
+                sort_keys=False,
+            ),
         },
     }
     return _document(API, "EnvoyProxy", settings.mesh, spec)

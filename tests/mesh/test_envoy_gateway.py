@@ -107,9 +107,12 @@ def test_tokens_pass_the_processor_by(settings: Settings) -> None:
     assert route["typed_per_filter_config"][filter_name(MESH)]["disabled"] is True
 
 
-def test_the_bootstrap_gets_what_the_internal_listener_needs(settings: Settings) -> None:
+def test_the_bootstrap_gets_what_the_internal_listener_and_the_role_need(settings: Settings) -> None:
     document = envoy_gateway.bootstrap(patched(settings), admin=("127.0.0.1", 19000))
     assert [each["name"] for each in document["bootstrap_extensions"]] == ["envoy.bootstrap.internal_listener"]
+    static, admin = document["layered_runtime"]["layers"]
+    assert "static_layer" in static
+    assert admin == {"name": "admin", "admin_layer": {}}
 
 
 @pytest.mark.parametrize(

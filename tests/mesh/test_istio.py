@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -42,11 +43,25 @@ def test_every_patch_of_the_gateway_is_for_its_entry_alone(settings: Settings) -
                 assert where["routeConfiguration"] == {"portNumber": 443, "gateway": "registry/registry"}
 
 
-def test_no_field_that_is_merged_is_zero(settings: Settings) -> None:
-    for context in ("GATEWAY", "SIDECAR_INBOUND"):
-        for patch in patches(context, settings):
-            if patch["patch"]["operation"] == "MERGE":
-                merge({"typed_config": {}}, patch["patch"]["value"])
+def zeros(message: dict[str, Any]) -> Iterator[str]:
+    """Fields that are zero, in the message and in those below it; what repeats is appended whole."""
+    for key, value in message.items():
+        if isinstance(value, dict):
+            yield from zeros(value)
+        elif not isinstance(value, list) and value in (0, "", False):
+            yield key
+
+
+@pytest.mark.parametrize("context", ["GATEWAY", "SIDECAR_INBOUND"])
+def test_no_field_that_is_merged_is_zero(context: str, settings: Settings) -> None:
+    merged = [each["patch"]["value"] for each in patches(context, settings) if each["patch"]["operation"] == "MERGE"]
+    assert len(merged) >= 3
+    assert [list(zeros(value)) for value in merged] == [[] for _ in merged]
+
+
+def test_the_stand_in_refuses_to_merge_a_zero() -> None:
+    with pytest.raises(ValueError, match="enabled is False"):
+        merge({"enabled": True}, {"enabled": False})
 
 
 def test_the_sidecars_routes_are_in_their_order_before_istios_own(settings: Settings) -> None:

@@ -174,7 +174,9 @@ def bootstrap(made: Proxy, *, admin: tuple[str, int]) -> Document:
     document: Document = {
         "node": {"id": "envoy-registry-registry-0", "cluster": "registry/registry"},
         "admin": {"address": {"socket_address": {"address": host, "port_value": port}}},
-        "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
+        "layered_runtime": {
+            "layers": [{"name": "global_config", "static_layer": {"re2.max_program_size.error_level": 4294967295}}]
+        },
         "static_resources": {"listeners": [*made.listeners.values()], "clusters": [*made.clusters.values()]},
     }
     merge(document, made.bootstrap)
