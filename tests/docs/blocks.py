@@ -24,7 +24,8 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGES: Final = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _BLOCK: Final = re.compile(
-    r"^(?P<run><!-- run -->\n)?^ *```(?:sh|shell|console|bash)\n(?P<code>.*?)^ *```$(?:\n\n```text\n(?P<said>.*?)^```$)?",
+    r"^(?P<run><!-- run -->\n)?^ *```(?:sh|shell|console|bash)\n(?P<code>.*?)^ *```$"
+    r"(?:\n\n```text\n(?P<said>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
 
