@@ -1,8 +1,8 @@
 """The bootstrap taken apart, as far as a mesh lets its proxy be told.
 
 What a mesh does itself stays with it: node, admin interface, tracing, TLS of the listener and its limit of
-connections. So does the runtime: no mesh takes a layer of ours, so the role as it is rendered becomes the default at
-the routes that read it. What `serve` says at the admin interface still has the last word.
+connections. The runtime has no values of ours there: the role as it is rendered becomes the default at the routes that
+read it. What `serve` says at the admin interface still has the last word.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Parts:
         (stale,) = (each for each in others if "internal_listener" in each)
         return cls(
             clusters=[each for each in resources["clusters"] if each["name"] not in _OF_THE_BOOTSTRAP_ALONE],
-            route_configuration={key: routes[key] for key in routes.keys() - {"name", "virtual_hosts"}},
+            route_configuration={key: each for key, each in routes.items() if key not in {"name", "virtual_hosts"}},
             virtual_host={key: value for key, value in virtual_host.items() if key not in {"name", "domains"}},
             http_filters=manager["http_filters"][:-1],
             manager={key: value for key, value in manager.items() if key not in _KEPT_BY_THE_MESH},

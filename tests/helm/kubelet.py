@@ -48,10 +48,6 @@ class Pod:
         """Where that port of the pod is."""
         return f"http://127.0.0.1:{self._ports[port]}"
 
-    @property
-    def settings_file(self) -> Path:
-        return Path(self._moved("/etc/geo-extproc/settings/geo-extproc.toml"))
-
     async def __aenter__(self) -> Self:
         try:
             self._mount()
