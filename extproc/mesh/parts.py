@@ -1,8 +1,8 @@
 """The bootstrap taken apart, as far as a mesh lets its proxy be told.
 
 What a mesh does itself stays with it: node, admin interface, tracing, TLS of the listener and its limit of
-connections. The runtime has no values of ours there: the role as it is rendered becomes the default at the routes that
-read it. What `serve` says at the admin interface still has the last word.
+connections. The runtime has no values of ours there: the role as it is rendered becomes the default at the routes
+that read it. What `serve` says at the admin interface still has the last word.
 """
 
 from __future__ import annotations
