@@ -236,6 +236,13 @@ def test_the_reasons_that_have_a_section_exist() -> None:
     assert set(sections) == {reason.value for reason in Reason}
 
 
+def test_each_reason_has_a_row_that_leads_to_its_section() -> None:
+    table = list(rows(DOCS / "reasons.md", "reason", "who answers, and what the client sees", "if there are many"))
+    sections = re.findall(r"^### (.+)$", (DOCS / "reasons.md").read_text(), re.MULTILINE)
+    assert [reason for reason, _, _ in table] == [f"[`{section}`](#{section})" for section in sections]
+    assert all(seen and remedy for _, seen, remedy in table)
+
+
 DIGEST = f"sha256:{'a' * 64}"
 TABLE = list(rows(DOCS / "decisions.md", "operation", "request", "needs", "goes to", "reason"))
 

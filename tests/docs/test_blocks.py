@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from itertools import groupby
@@ -14,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from extproc.sandbox.system import Sandbox
-from tests.docs.blocks import Block, blocks
+from tests.docs.blocks import PAGES, Block, blocks
 from tests.support.registry_client import RegistryClient
 
 pytestmark = pytest.mark.e2e
@@ -23,6 +24,7 @@ RUN: Final = {page: list(found) for page, found in groupby((each for each in blo
 NOT_RUN: Final = (Path(__file__).parent / "not_run.txt").read_text().splitlines()
 WITHIN: Final = 120
 """Seconds for the commands of a page."""
+FENCE: Final = re.compile(r"^ *```\w*$", re.MULTILINE)
 _END: Final = "-- end of block {} --"
 
 
@@ -86,6 +88,16 @@ async def test_the_commands_of(page: str, sandbox: Sandbox, tmp_path: Path) -> N
 def test_there_are_commands_that_are_run() -> None:
     assert len(RUN) >= 2
     assert sum(map(len, RUN.values())) >= 10
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
+def test_no_command_escapes_notice(page: Path) -> None:
+    """A fence names its language, and what is indented only is no command."""
+    text = page.read_text()
+    assert [line for line in FENCE.findall(text)[::2] if line.strip() == "```"] == []
+    prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    commands = r"^ {4,}(?:\$ |sudo |geo-extproc |curl |kubectl |make |helm |docker |podman |skopeo ).*$"
+    assert re.findall(commands, prose, re.MULTILINE) == []
 
 
 def test_each_command_that_is_not_run_is_known() -> None:
