@@ -304,6 +304,12 @@ class TestWrong:
                 WHOLE + 'rollout.exclude = ["a**"]', ["rollout.exclude.0 ", "'a**'", "between slashes"], id="stars"
             ),
             pytest.param(WHOLE + 'rollout.include = [""]', ["rollout.include.0 ", "it is empty"], id="empty pattern"),
+            pytest.param(
+                WHOLE + 'mesh.hostname = "https://registry.example.com"',
+                ["mesh.hostname ", "'https://registry.example.com' is not the name of a host", "without scheme"],
+                id="host name with a scheme",
+            ),
+            pytest.param(WHOLE + 'mesh.hostname = "a..b"', ["mesh.hostname ", "'a..b' is not"], id="no host name"),
             pytest.param(WHOLE + "rollout.include = [1]", ["rollout.include.0 ", "1 is not text"], id="no pattern"),
             pytest.param(WHOLE + "rollout.include = 1", ["rollout.include ", "1 is not a list"], id="no patterns"),
             pytest.param(

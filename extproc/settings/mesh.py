@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from extproc.settings.section import Port, Section
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 """Of an object or a namespace (RFC 1123, a label)."""
+_HOST_NAME: Final = re.compile(
+    r"(?!.{254})[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
+)
+
+
+def _host_name(text: str) -> str:
+    if text and not _HOST_NAME.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is not the name of a host: give lower-case letters, digits, hyphens and dots, without scheme, "
+            "port or wildcard, as in 'registry.example.com'"
+        )
+    return text
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
 Label = Annotated[str, StringConstraints(pattern=r"^[^=]+=[^=]*$")]
 
 
@@ -21,7 +37,7 @@ class Mesh(Section):
     """Where the documents and the proxy's pods are."""
     name: Name = "registry"
     """Of the gateway, and of all that is made for it; in front of a sidecar, of the registry's Deployment."""
-    hostname: str = ""
+    hostname: HostName = ""
     """The unified name, by which the gateway's requests are known. Both gateways need it."""
     gateway_class: Name = "eg"
     """The GatewayClass of Envoy Gateway."""
