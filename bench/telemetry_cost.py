@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import grpc
 
-from extproc.transport.grpcio import METHOD
+from extproc.transport.service import METHOD
 from tests.auth.issuer import AUDIENCE, ISSUER, KID, claims, jwk, token
 from tests.support.messages import Reply, request_head
 from tests.support.otlp_receiver import OtlpReceiver

@@ -42,7 +42,9 @@ from extproc.telemetry.prometheus import merged
 from extproc.telemetry.recorder import ExchangeRecorder
 from extproc.telemetry.seldom import Seldom
 from extproc.telemetry.setup import configure_log
+from extproc.transport.fastlane.server import FastlaneServer
 from extproc.transport.grpcio import GrpcioServer
+from extproc.transport.service import Endpoint
 
 log = structlog.get_logger()
 
@@ -54,7 +56,7 @@ _KEYS_WANTED_EVERY: Final = 1.0
 class Worker:
     """One worker's endpoint, and what of it changes while it serves."""
 
-    server: GrpcioServer
+    server: Endpoint
     router: Router
     keys: OpenKeys
     renewal: Renewal | None
@@ -110,7 +112,8 @@ async def open_worker(
         recorder = ExchangeRecorder(parts.telemetry.tracer, parts.telemetry.meter, parts.telemetry.sampling)
         challenge = Challenge(settings.auth.realm, settings.auth.service)
         new_stream = partial(Stream, router, challenge, recorder, show_reason=settings.envoy.response_headers)
-        server = GrpcioServer(
+        kind = FastlaneServer if settings.server.transport == "fastlane" else GrpcioServer
+        server: Endpoint = kind(
             worker_address(settings, number),
             new_stream,
             max_streams=settings.server.max_concurrent_streams,
@@ -251,7 +254,7 @@ def mode_of(settings: Settings) -> str:
     return "promoted" if settings.sites.promoted else settings.rollout.mode
 
 
-async def drain(server: GrpcioServer, settings: Settings) -> None:
+async def drain(server: Endpoint, settings: Settings) -> None:
     """First out of Envoy's rotation, then no new streams, then the end: no request fails."""
     log.info("draining", seconds=settings.server.drain)
     await server.announce_drain()

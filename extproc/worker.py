@@ -22,7 +22,7 @@ from extproc.live.orders import Orders
 from extproc.live.signals import ignore_requests
 from extproc.settings import SettingsError
 from extproc.supervisor import FAILED, READY
-from extproc.transport.grpcio import ListenError
+from extproc.transport.listening import ListenError
 
 
 async def _run(number: int) -> None:

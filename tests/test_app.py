@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from extproc.app import stop_requested, worker_address
-from extproc.transport.grpcio import METHOD
+from extproc.transport.service import METHOD
 from tests.support.heads import EVERY_TYPE
 from tests.support.loaded import loaded
 from tests.support.messages import Reply, request_head

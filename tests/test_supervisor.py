@@ -18,7 +18,7 @@ from aiohttp import web
 
 from extproc.parts import open_parts
 from extproc.supervisor import Supervisor
-from extproc.transport.grpcio import METHOD
+from extproc.transport.service import METHOD
 from tests.auth.issuer import claims, jwk, public_pem, token, verification_key
 from tests.registry.server import Server
 from tests.support.heads import EVERY_TYPE, INDEX

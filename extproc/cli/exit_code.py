@@ -28,7 +28,7 @@ def _failures() -> tuple[type[Exception], ...]:
     from extproc.registry.error import RegistryError
     from extproc.sandbox.error import SandboxError
     from extproc.supervisor import WorkersFailed
-    from extproc.transport.grpcio import ListenError
+    from extproc.transport.listening import ListenError
 
     away = (AdminError, ListenError, RegistryError, SandboxError, StoreUnavailable)
     return *away, ClaimLost, ClaimTaken, WorkersFailed

@@ -6,18 +6,23 @@ end of stream and cancellation alike need no further call.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol, Self
 
 from extproc.auth.challenge import Challenge
-from extproc.processor.exchange import Exchange, RouteWanted
+from extproc.processor.exchange import Exchange, ObserveWanted, RouteWanted
 from extproc.routing.message import RequestHead, ResponseHead
-from extproc.routing.router import Routed, Router
+from extproc.routing.router import Pending, Routed, Router
 
 
 class Recording(Protocol):
-    """What is recorded of one exchange: a block around its request phase."""
+    """What is recorded of one exchange, from now on: a block around its request phase, if it is traced."""
+
+    @property
+    def traced(self) -> bool:
+        """Whether the block is wanted."""
 
     def __enter__(self) -> Self: ...
 
@@ -26,7 +31,7 @@ class Recording(Protocol):
     ) -> None: ...
 
     def decided(self, routed: Routed) -> None:
-        """Once, within the block."""
+        """Once, within the block if there is one."""
 
     def observing(self, routed: Routed, head: ResponseHead) -> AbstractContextManager[object]:
         """A block around the response phase."""
@@ -57,18 +62,39 @@ class Stream:
         self._traceparent = traceparent
         self._recording: Recording | None = None
 
-    async def receive(self, data: bytes) -> bytes:
-        """The one reply to one message. Raises exchange.ProtocolError and codec.WireError."""
+    def receive(self, data: bytes) -> bytes | Awaitable[bytes]:
+        """The one reply to one message; at once where the store is not asked and nothing is traced.
+
+        Raises, or its awaitable, exchange.ProtocolError and codec.WireError.
+        """
         event = self._exchange.receive(data)
         if isinstance(event, bytes):
             return event
         if isinstance(event, RouteWanted):
-            with self._recorder.deciding(event.head, self._traceparent) as self._recording:
-                routed = await self._router.route(event.head)
-                self._recording.decided(routed)
-            return self._exchange.routed(routed)
+            self._recording = recording = self._recorder.deciding(event.head, self._traceparent)
+            if recording.traced:
+                return self._route(recording, event.head)
+            begun = self._router.begin(event.head)
+            if isinstance(begun, Routed):
+                recording.decided(begun)
+                return self._exchange.routed(begun)
+            return self._finish(recording, begun)
         if self._recording is None:
             raise AssertionError("a response phase follows a request phase")
-        with self._recording.observing(event.routed, event.head):
-            await self._router.observe(event.routed, event.head)
+        return self._observe(self._recording, event)
+
+    async def _route(self, recording: Recording, head: RequestHead) -> bytes:
+        with recording:
+            routed = await self._router.route(head)
+            recording.decided(routed)
+        return self._exchange.routed(routed)
+
+    async def _finish(self, recording: Recording, pending: Pending) -> bytes:
+        routed = await self._router.finish(pending)
+        recording.decided(routed)
+        return self._exchange.routed(routed)
+
+    async def _observe(self, recording: Recording, wanted: ObserveWanted) -> bytes:
+        with recording.observing(wanted.routed, wanted.head):
+            await self._router.observe(wanted.routed, wanted.head)
         return self._exchange.observed()

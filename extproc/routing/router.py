@@ -1,6 +1,7 @@
 """The one async story: a request's head comes in, its route and reason go out; its answer teaches.
 
-    route()     parse → verify → admit → [decide on evidence] → resolve, and operation 2 around a write
+    route()     parse → verify → admit → [decide on evidence] → resolve, and operation 2 around a write; in two
+                steps for who would rather not wait where no store is asked: begin(), finish()
     observe()   the response phase: operation 3 for a write, operation 4 (learn) for a read
 
 The router never raises for a store that fails: the request then goes to the primary (promise P1). A request
@@ -106,6 +107,18 @@ class Routed:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A request of which all is known but what the store says."""
+
+    head: RequestHead
+    operation: Operation
+    admitted: Lookup | Forward
+    """A write, or what evidence decides."""
+    credential: Credential
+    policy: Policy
+
+
 class Router:
     """Decides each exchange of one worker. Stateless but for its parts."""
 
@@ -137,25 +150,41 @@ class Router:
         self._policy = replace(policy, write_timeout=longest)
 
     async def route(self, head: RequestHead) -> Routed:
+        begun = self.begin(head)
+        return begun if isinstance(begun, Routed) else await self.finish(begun)
+
+    def begin(self, head: RequestHead) -> Routed | Pending:
+        """All that needs no store."""
         # The one that the whole exchange is decided by: another may be adopted while it waits for the store.
         policy = self._policy
         operation = parse_operation(head.method, head.path)
         credential = self._credential(head)
         admitted = admit(operation, credential, policy.rollout, promoted=policy.promoted)
-        if isinstance(admitted, Lookup):
-            return await self._look_up(admitted, credential, head, policy)
-        if isinstance(admitted, Forward) and admitted.invalidation is not None and operation.name is not None:
-            mark = uuid4().hex
-            taken = await self._writes.begin_write(
-                operation.name, mark, admitted.invalidation, policy.write_timeout + MARK_MARGIN
-            )
-            if admitted.invalidation.tombstone is not None and not taken:
-                # What is kept here only is lost with this worker, and then the secondary would serve what was
-                # deleted, for good: no new access (P6) goes before availability (P1). A lease only ages.
-                refused = Refuse(503, Reason.EVIDENCE_UNAVAILABLE, fault=_UNRECORDED)
-                return Routed(operation, refused, credential=credential)
-            return Routed(operation, admitted, mark=mark, credential=credential)
+        if isinstance(admitted, Lookup) or (isinstance(admitted, Forward) and admitted.invalidation is not None):
+            return Pending(head, operation, admitted, credential, policy)
         return Routed(operation, admitted, credential=credential)
+
+    async def finish(self, pending: Pending) -> Routed:
+        """The rest of what `begin` gave."""
+        admitted = pending.admitted
+        if isinstance(admitted, Lookup):
+            return await self._look_up(admitted, pending)
+        return await self._write(admitted, pending)
+
+    async def _write(self, admitted: Forward, pending: Pending) -> Routed:
+        operation, credential = pending.operation, pending.credential
+        if admitted.invalidation is None or operation.name is None:
+            raise AssertionError(f"{operation} makes nothing untrue")
+        mark = uuid4().hex
+        taken = await self._writes.begin_write(
+            operation.name, mark, admitted.invalidation, pending.policy.write_timeout + MARK_MARGIN
+        )
+        if admitted.invalidation.tombstone is not None and not taken:
+            # What is kept here only is lost with this worker, and then the secondary would serve what was
+            # deleted, for good: no new access (P6) goes before availability (P1). A lease only ages.
+            refused = Refuse(503, Reason.EVIDENCE_UNAVAILABLE, fault=_UNRECORDED)
+            return Routed(operation, refused, credential=credential)
+        return Routed(operation, admitted, mark=mark, credential=credential)
 
     async def observe(self, routed: Routed, response: ResponseHead) -> None:
         """Called with the final answer's head, before it is passed on to the client."""
@@ -176,14 +205,14 @@ class Router:
             return None
         return self._verifier.verify(head.authorization, self._now())
 
-    async def _look_up(self, lookup: Lookup, credential: Credential, head: RequestHead, policy: Policy) -> Routed:
+    async def _look_up(self, lookup: Lookup, pending: Pending) -> Routed:
         operation = lookup.operation
         evidence = await self._evidence(operation)
         if isinstance(evidence, Evidence) and isinstance(operation.reference, Tag) and operation.name is not None:
             self._interest.tag_read(operation.name, operation.reference, evidence.lease)
-        decision = resolve(lookup, evidence, accepted_media_types(head.accept), policy)
+        decision = resolve(lookup, evidence, accepted_media_types(pending.head.accept), pending.policy)
         snapshot = evidence.snapshot if decision.observe and isinstance(evidence, Evidence) else None
-        return Routed(operation, decision, snapshot=snapshot, credential=credential, evidence=evidence)
+        return Routed(operation, decision, snapshot=snapshot, credential=pending.credential, evidence=evidence)
 
     async def _evidence(self, operation: Operation) -> Evidence | Unavailable:
         if operation.name is None or operation.reference is None:

@@ -136,9 +136,13 @@ class _Phase:
         self._recorder = recorder
         self.span = span
         self._token: object = None
+        self._began = time.perf_counter()
+
+    @property
+    def traced(self) -> bool:
+        return self.span is not None
 
     def __enter__(self) -> Self:
-        self._began = time.perf_counter()
         if self.span is not None:
             self._token = contexts.attach(set_span_in_context(self.span))
         return self

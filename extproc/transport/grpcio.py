@@ -1,39 +1,18 @@
-"""The ext_proc service on grpc.aio, with raw bytes: messages are the codec's business.
-
-Unexpected faults of ours end the stream with an error, and Envoy (`failure_mode_allow`) sends the request to the
-primary: refusing is done by an immediate response only.
-"""
+"""The ext_proc service on grpc.aio, with raw bytes: messages are the codec's business."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any
 
 import grpc
-import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
-from extproc.processor.codec import WireError
-from extproc.processor.exchange import ProtocolError
 from extproc.telemetry.seldom import Seldom
-from extproc.telemetry.trace_context import of_caller
 from extproc.transport.listening import ListenError, SocketFile, for_its_owner, try_port
-
-METHOD: Final = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
-_LARGEST_MESSAGE: Final = 1 << 20
-"""Bytes. Envoy's header limit is far below; bodies are never sent here (promise P7)."""
-
-log = structlog.get_logger()
-
-__all__ = ["METHOD", "GrpcioServer", "ListenError", "MessageHandler"]
-
-
-class MessageHandler(Protocol):
-    """One stream: each message has exactly one reply."""
-
-    async def receive(self, data: bytes) -> bytes: ...
+from extproc.transport.service import LARGEST_MESSAGE, METHOD, OUR_FAULT, FaultLog, MessageHandler, is_refusal
 
 
 class GrpcioServer:
@@ -58,14 +37,14 @@ class GrpcioServer:
         self._max_streams = max_streams
         self._streams = 0
         self._stopping = False
-        self._seldom = seldom or Seldom()
+        self._faults = FaultLog(seldom)
         self._new_stream = new_stream
         self._health = health_aio.HealthServicer()
         self._server = grpc.aio.server(
             # No maximum_concurrent_rpcs: it counts health checks too, and a busy worker must not look dead.
             options=[
                 ("grpc.so_reuseport", 0),  # a taken port must be an error, not a silent share
-                ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
+                ("grpc.max_receive_message_length", LARGEST_MESSAGE),
                 ("grpc.keepalive_permit_without_calls", 1),
             ],
         )
@@ -120,29 +99,17 @@ class GrpcioServer:
         try:
             stream = self._new_stream(_traceparent(context))
             while (data := await context.read()) is not grpc.aio.EOF:
-                await context.write(await stream.receive(data))
-        except (WireError, ProtocolError) as error:
-            self._tell(error, context)
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+                reply = stream.receive(data)
+                await context.write(reply if isinstance(reply, bytes) else await reply)
         except Exception as error:
             if context.done() or (self._stopping and isinstance(error, grpc.aio.BaseError)):
                 return  # the peer has gone, or grpc with it: nobody is left to answer
-            self._tell(error, context)
-            await context.abort(grpc.StatusCode.INTERNAL, "a fault of geo-extproc; its log has it")
+            self._faults.tell(error, _traceparent(context))
+            if is_refusal(error):
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            await context.abort(grpc.StatusCode.INTERNAL, OUR_FAULT)
         finally:
             self._streams -= 1
-
-    def _tell(self, error: Exception, context: Any) -> None:
-        """Seldom: whoever may connect can cause as many as he likes."""
-        left_out = self._seldom.left_out(type(error).__name__)
-        if left_out is None:
-            return
-        # The exchange's own span, if it has one, has ended by now.
-        with of_caller(_traceparent(context)):
-            if isinstance(error, WireError | ProtocolError):
-                log.warning("stream refused", error=str(error), left_out=left_out)
-            else:
-                log.error("stream failed", exc_info=error, left_out=left_out)
 
 
 class _Handler(grpc.GenericRpcHandler):

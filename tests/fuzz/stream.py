@@ -87,7 +87,8 @@ class _Watched:
         kind, message = _kind(data)
         decided = len(self.site.recorder.decisions)
         try:
-            reply = run(self.stream.receive(data))
+            replying = self.stream.receive(data)
+            reply = replying if isinstance(replying, bytes) else run(replying)
         except WireError:
             assert kind == "", f"a message of kind {kind} is not taken for one"
             self.failed = True

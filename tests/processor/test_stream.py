@@ -21,6 +21,12 @@ from tests.support.heads import EVERY_TYPE, INDEX
 from tests.support.messages import OTHERS, PRIMARY, Reply, request_head, response_head
 from tests.support.recorded import Recorder
 
+
+async def replied(stream: Stream, data: bytes) -> bytes:
+    reply = stream.receive(data)
+    return reply if isinstance(reply, bytes) else await reply
+
+
 DIGEST = Digest("sha256:" + "a" * 64)
 TAG_PATH = "/v2/g/app/manifests/latest"
 
@@ -41,10 +47,10 @@ class Worker:
     async def exchange(self, method: str, path: str, *answer: bytes) -> Reply:
         """A whole exchange; the reply to the request's head."""
         stream = self.stream()
-        reply = Reply.of(await stream.receive(request_head(method, path, ("accept", EVERY_TYPE[0]))))
+        reply = Reply.of(await replied(stream, request_head(method, path, ("accept", EVERY_TYPE[0]))))
         if reply.observes:
             for message in answer:
-                assert await stream.receive(message) == encode_continue(OtherPhase.RESPONSE_HEADERS)
+                assert await replied(stream, message) == encode_continue(OtherPhase.RESPONSE_HEADERS)
         return reply
 
 
@@ -73,12 +79,13 @@ async def test_a_write_is_seen_by_the_next_read() -> None:
     assert after.set_headers["x-geo-reason"] == "tag-unverified"
 
 
-async def test_each_decision_is_recorded_once() -> None:
-    worker = Worker()
+@pytest.mark.parametrize("traced", [True, False])
+async def test_each_decision_is_recorded_once(traced: bool) -> None:
+    worker = Worker(Recorder(traced))
     parent = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
     stream = worker.stream(parent)
-    await stream.receive(request_head("GET", TAG_PATH, ("accept", EVERY_TYPE[0])))
-    await stream.receive(ANSWER)
+    await replied(stream, request_head("GET", TAG_PATH, ("accept", EVERY_TYPE[0])))
+    await replied(stream, ANSWER)
     (recorded,) = worker.recorder.exchanges
     assert recorded.routed is not None
     assert recorded.routed.decision.reason is Reason.TAG_UNVERIFIED
@@ -86,7 +93,20 @@ async def test_each_decision_is_recorded_once() -> None:
     assert recorded.traceparent == parent
     assert recorded.answer is not None
     assert recorded.answer.site == "primary"
-    assert recorded.blocks == ["deciding", "decided", "observing", "observed"]
+    around = ["deciding", "decided"] if traced else []
+    assert recorded.blocks == [*around, "observing", "observed"]
+
+
+def test_what_needs_no_store_is_replied_at_once() -> None:
+    at_once = Worker().stream().receive(request_head("GET", "/v2/"))
+    assert isinstance(at_once, bytes)
+    assert Reply.of(at_once).set_headers["x-geo-reason"] == "api-base"
+
+
+async def test_what_is_traced_is_within_its_block_even_so() -> None:
+    stream = Worker(Recorder(traced=True)).stream()
+    assert not isinstance(reply := stream.receive(request_head("GET", "/v2/")), bytes)
+    assert Reply.of(await reply).set_headers["x-geo-reason"] == "api-base"
 
 
 @pytest.mark.parametrize(
@@ -99,17 +119,17 @@ async def test_each_decision_is_recorded_once() -> None:
 async def test_what_is_refused_is_not_recorded(message: bytes, error: type[Exception]) -> None:
     worker = Worker()
     with pytest.raises(error):
-        await worker.stream().receive(message)
+        await replied(worker.stream(), message)
     assert worker.recorder.decisions == []
 
 
 async def test_streams_share_nothing_but_the_router() -> None:
     worker = Worker()
     one, other = worker.stream(), worker.stream()
-    await one.receive(request_head("GET", TAG_PATH))
+    await replied(one, request_head("GET", TAG_PATH))
     with pytest.raises(ProtocolError):
-        await other.receive(response_head(200))
-    await other.receive(request_head("GET", TAG_PATH))
+        await replied(other, response_head(200))
+    await replied(other, request_head("GET", TAG_PATH))
     assert len(worker.recorder.decisions) == 2
 
 
@@ -117,6 +137,6 @@ async def test_streams_share_nothing_but_the_router() -> None:
 async def test_a_phase_that_was_not_asked_for_is_passed_on(name: str) -> None:
     worker = Worker()
     stream = worker.stream()
-    await stream.receive(request_head("GET", TAG_PATH))
-    assert Reply.of(await stream.receive(OTHERS[name])).kind == name
+    await replied(stream, request_head("GET", TAG_PATH))
+    assert Reply.of(await replied(stream, OTHERS[name])).kind == name
     assert len(worker.recorder.decisions) == 1

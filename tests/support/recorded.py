@@ -18,6 +18,7 @@ class Recorded:
 
     head: RequestHead
     traceparent: str
+    traced: bool = False
     routed: Routed | None = None
     answer: ResponseHead | None = None
     blocks: list[str] = field(default_factory=list)
@@ -47,10 +48,11 @@ class Recorded:
 
 @dataclass
 class Recorder:
+    traced: bool = False
     exchanges: list[Recorded] = field(default_factory=list)
 
     def deciding(self, head: RequestHead, traceparent: str) -> Recorded:
-        self.exchanges.append(Recorded(head, traceparent))
+        self.exchanges.append(Recorded(head, traceparent, self.traced))
         return self.exchanges[-1]
 
     @property

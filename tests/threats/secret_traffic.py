@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 from extproc.sandbox.certificates import libtrust_kid
 from extproc.sandbox.issuer import ISSUER, SERVICE
 from extproc.sandbox.system import Sandbox
-from extproc.transport.grpcio import METHOD
+from extproc.transport.service import METHOD
 from tests.support.heads import EVERY_TYPE
 from tests.support.messages import request_head
 from tests.support.redis_server import RedisServer

@@ -1,0 +1,144 @@
+"""Header blocks to fields (RFC 7541), without decoding again what was decoded before.
+
+HPACK's cost in Python is several times that of a decision, and the blocks of one client hardly differ. So we announce
+a dynamic table of no size: once the peer has acknowledged it, the same bytes always mean the same fields, and a block
+that was decoded once is remembered by its bytes. `traceparent` differs with each request (W3C Trace Context): a block
+is remembered without its value.
+
+Rules
+1. Before the acknowledgement the peer may use the default table, and each block goes through the decoder.
+2. What is remembered is bounded in number and size: a peer chooses the bytes.
+3. A block is cut at `traceparent` only where both sides of the cut decode by themselves to what the whole does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import hpack
+from hpack.huffman_table import decode_huffman
+
+from extproc.transport.http2.request import Request, check_trailers
+
+_MOST_KNOWN: Final = 256
+_LONGEST_KNOWN: Final = 1024
+"""Bytes of a block."""
+_TRACEPARENT: Final = b"traceparent"
+_MARKS: Final = (b"\x88\x4d\x83\x21\x6b\x1d\x85\xa9\x3f", b"\x0btraceparent")
+"""The name as a string literal (RFC 7541, section 5.2), with Huffman's code and without."""
+_HUFFMAN: Final = 0x80
+
+Fields = list[tuple[bytes, bytes]]
+
+
+class Undecodable(ValueError):
+    """Not HPACK, or larger than allowed: the connection's state is lost (RFC 9113, section 4.3)."""
+
+
+class HeaderBlocks:
+    """Decodes the blocks of one connection, in the order in which they come."""
+
+    def __init__(self, largest_list: int) -> None:
+        """`largest_list`: bytes of a decoded block, by RFC 9113's count (section 10.5.1)."""
+        self._largest = largest_list
+        self._decoder = hpack.Decoder(largest_list)
+        self._refused = False
+        self._known: dict[bytes, Request] = {}
+        self._cut: dict[bytes, Request] = {}
+        """By the block without the value of its `traceparent`."""
+
+    def table_refused(self) -> None:
+        """The peer has acknowledged a table of no size: its next block must begin by saying so (section 4.2)."""
+        self._refused = True
+        self._decoder.max_allowed_table_size = 0
+
+    def request(self, block: bytes) -> tuple[Request, bytes]:
+        """And the value of its first `traceparent`, or nothing. Raises Undecodable and request.Malformed."""
+        request = self._known.get(block)
+        if request is not None:
+            return request, b""
+        cut = _cut(block)
+        if cut is not None:
+            before, value, after = cut
+            request = self._cut.get(before + after)
+            if request is not None:
+                return request, _text(value)
+        alike = self._refused and self._decoder.header_table_size == 0
+        fields = self._decode(block)
+        request = Request.of(fields)
+        traceparent = request.fields.get(_TRACEPARENT, b"")
+        if alike and len(block) <= _LONGEST_KNOWN:
+            if cut is not None and self._is_clean(cut, fields):
+                _remember(self._cut, cut[0] + cut[2], request)
+            elif not traceparent:
+                _remember(self._known, block, request)
+        return request, traceparent
+
+    def trailers(self, block: bytes) -> None:
+        """Those of a request: checked, and not used. Raises Undecodable and request.Malformed."""
+        check_trailers(self._decode(block))
+
+    def skip(self, block: bytes) -> None:
+        """Of a stream that nobody wants: the state must follow. Raises Undecodable."""
+        self._decode(block)
+
+    def _decode(self, block: bytes) -> Fields:
+        return _decoded(self._decoder, block)
+
+    def _is_clean(self, cut: tuple[bytes, bytes, bytes], fields: Fields) -> bool:
+        """Whether the bytes taken for the field's name and value were just these (rule 3)."""
+        before, value, after = cut
+        try:
+            # A representation's first byte stands before the name.
+            ahead = _decoded(self._empty_table(), before[: before.rindex(_mark_of(before)) - 1])
+            behind = _decoded(self._empty_table(), after)
+        except Undecodable:
+            return False
+        return [*ahead, (_TRACEPARENT, _text(value)), *behind] == fields and _TRACEPARENT not in dict(ahead)
+
+    def _empty_table(self) -> hpack.Decoder:
+        decoder = hpack.Decoder(self._largest)
+        decoder.header_table_size = 0
+        return decoder
+
+
+def _decoded(decoder: hpack.Decoder, block: bytes) -> Fields:
+    try:
+        return [(bytes(name), bytes(value)) for name, value in decoder.decode(block, raw=True)]
+    except (hpack.HPACKError, IndexError, ValueError) as error:
+        raise Undecodable(f"{type(error).__name__}: {error}") from error
+
+
+def _remember(known: dict[bytes, Request], block: bytes, request: Request) -> None:
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[block] = request
+
+
+def _mark_of(before: bytes) -> bytes:
+    return next(mark for mark in _MARKS if before.endswith(mark))
+
+
+def _cut(block: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Up to the name `traceparent`, its value as a string literal with its length, and what follows."""
+    for mark in _MARKS:
+        at = block.find(mark)
+        if at < 0:
+            continue
+        start = at + len(mark)
+        length = block[start] & ~_HUFFMAN if start < len(block) else 127
+        # 127 and more go on in further bytes; no traceparent is as long.
+        if length < 127 and start + 1 + length <= len(block):
+            end = start + 1 + length
+            return block[:start], block[start:end], block[end:]
+    return None
+
+
+def _text(literal: bytes) -> bytes:
+    """Of a string literal with its length. Empty when it is none: it is then no traceparent either."""
+    if not literal[0] & _HUFFMAN:
+        return literal[1:]
+    try:
+        return decode_huffman(literal[1:])
+    except hpack.HPACKError:
+        return b""
