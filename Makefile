@@ -3,6 +3,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+TEST_WORKERS ?= 2
 # Python without the ending, which the tools would not find by themselves.
 SCRIPTS := docs/generate docs/generate-schema protos/generate
 
@@ -21,8 +22,8 @@ demo: setup ## two registries, Envoy and the processor: the whole story, step by
 	$(BIN)/geo-extproc demo
 
 .PHONY: test
-test: setup ## all tests with the real programs
-	$(BIN)/pytest
+test: setup ## all tests with the real programs, files side by side (TEST_WORKERS, 2)
+	$(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: setup ## lint, format, types, import rules
