@@ -1,23 +1,16 @@
-"""The connections to Redis: bounded in number, and made to the end even if whoever needed one has gone.
-
-A request waits for the store for its budget of some milliseconds, then gives up and cancels its call. Making
-a connection (TCP, TLS, AUTH) can take longer than that budget. If it were cancelled with the request, a
-slow-to-connect store would never come back: each request would begin anew and give up.
-"""
+"""redis-py's connections, made and closed by it. How many use one at once is our business (redis_wire.py)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Final
 
-from redis.asyncio.connection import (
-    AbstractConnection,
-    BlockingConnectionPool,
-    Connection,
-    UnixDomainSocketConnection,
-)
+from redis.asyncio.connection import AbstractConnection, Connection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+_READ_SIZE: Final = 65_536
+"""Bytes."""
 
 
 class Prompt(AbstractConnection):
@@ -47,6 +40,30 @@ class Prompt(AbstractConnection):
                 raise RedisConnectionError(f"closed meanwhile: {error}") from error
             raise
 
+    def write(self, data: bytes) -> None:
+        """Without waiting. Raises redis' ConnectionError, and what the loop raises for a lost one."""
+        if self._writer is None:
+            raise RedisConnectionError("disconnected meanwhile")
+        self._writer.write(data)
+
+    async def read(self) -> bytes:
+        """What comes next, at least a byte. Raises redis' ConnectionError at the end, and OSError."""
+        if self._reader is None:
+            raise RedisConnectionError("disconnected meanwhile")
+        data: bytes = await self._reader.read(_READ_SIZE)
+        if not data:
+            raise RedisConnectionError("closed by the server")
+        return data
+
+    def error(self, text: str) -> Exception:
+        """What an error of the server means."""
+        error: Exception = self._parser.parse_error(text)  # type: ignore[no-untyped-call]
+        return error
+
+    def drop(self) -> None:
+        """End it, without waiting."""
+        self._close()  # type: ignore[no-untyped-call]
+
 
 class Plain(Prompt, Connection):
     """TCP."""
@@ -54,39 +71,3 @@ class Plain(Prompt, Connection):
 
 class Local(Prompt, UnixDomainSocketConnection):
     """A Unix socket."""
-
-
-class Connections(BlockingConnectionPool):
-    """redis-py's blocking pool, except that a cancelled caller leaves its connection being made."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._making: dict[AbstractConnection, asyncio.Task[None]] = {}
-        self._closed = False
-
-    async def ensure_connection(self, connection: AbstractConnection) -> None:
-        if self._closed:
-            # Whoever waited for one while the pool was closed: this server is not asked any more.
-            raise RedisConnectionError("no longer used")
-        if connection.is_connected and connection not in self._making:
-            await super().ensure_connection(connection)
-            return
-        task = self._making.get(connection)
-        if task is None:
-            task = asyncio.create_task(super().ensure_connection(connection))
-            self._making[connection] = task
-            task.add_done_callback(lambda done: self._made(connection, done))
-        await asyncio.shield(task)
-
-    def _made(self, connection: AbstractConnection, task: asyncio.Task[None]) -> None:
-        del self._making[connection]
-        if not task.cancelled():
-            task.exception()  # Whoever waited has it; if nobody did, it is nobody's concern.
-
-    async def aclose(self) -> None:
-        self._closed = True
-        making = list(self._making.values())
-        for task in making:
-            task.cancel()
-        await asyncio.gather(*making, return_exceptions=True)
-        await super().aclose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from extproc import settings
-from extproc.evidence.connections import Connections, Local, Plain, Prompt
+from extproc.evidence.connections import Local, Plain, Prompt
 from extproc.evidence.reach import Reach
 from extproc.evidence.redis_cluster import ClusterRedis
 from extproc.evidence.redis_sentinel import SentinelRedis
@@ -22,8 +23,6 @@ from extproc.settings.store_url import Kind
 
 PATIENCE: Final = 1.0
 """Seconds for a connection, and for an answer outside of requests; a request's budget is its caller's."""
-_MAX_CONNECTIONS: Final = 32
-"""To one server. A worker is one thread: beyond some dozens of round trips at once it only queues elsewhere."""
 _NO_PEM: Final = {
     "ca": "no certificate in PEM",
     "certificate": "no certificate in PEM",
@@ -70,7 +69,7 @@ def dial(store: settings.Store, *, settling: float = 0.0) -> Reach:
 
     def server(host: str, port: int) -> SingleRedis:
         shown = name if where.kind is Kind.SINGLE else f"{name}: {host}:{port}"
-        return SingleRedis(_connections(data | {"host": host, "port": port}), shown)
+        return _server(data | {"host": host, "port": port}, shown)
 
     hosts = [(endpoint.host, endpoint.port) for endpoint in where.hosts]
     if where.kind is Kind.CLUSTER:
@@ -79,12 +78,11 @@ def dial(store: settings.Store, *, settling: float = 0.0) -> Reach:
         secret = _secret(name, store.sentinel_password_file)
         asked = _options(name, store, secret) | {"username": store.sentinel_username or None}
         sentinels = [
-            SingleRedis(_connections(asked | {"host": host, "port": port}), f"{name}: sentinel {host}:{port}")
-            for host, port in hosts
+            _server(asked | {"host": host, "port": port}, f"{name}: sentinel {host}:{port}") for host, port in hosts
         ]
         return SentinelRedis(server, sentinels, where.master, name, settling=settling)
     if where.path:
-        return SingleRedis(_connections(data | {"path": where.path}), name)
+        return _server(data | {"path": where.path}, name)
     return server(*hosts[0])
 
 
@@ -124,16 +122,14 @@ def _check(name: str, tls: Tls) -> None:
             raise StoreUnavailable(f"{name}: cannot use store.{setting} {str(file)!r}: {reason}") from error
 
 
-def _connections(options: dict[str, Any]) -> Connections:
+def _server(options: dict[str, Any], name: str) -> SingleRedis:
     kind: type[Prompt] = Plain
     if "path" in options:
         kind = Local
     elif "tls" in options:
         kind = Encrypted
-    return Connections(
-        connection_class=kind,
-        max_connections=_MAX_CONNECTIONS,
-        timeout=PATIENCE,
+    make = partial(
+        kind,
         socket_timeout=PATIENCE,
         socket_connect_timeout=PATIENCE,
         retry=Retry(NoBackoff(), 0),
@@ -143,3 +139,4 @@ def _connections(options: dict[str, Any]) -> Connections:
         decode_responses=False,
         **options,
     )
+    return SingleRedis(make, name, patience=PATIENCE)

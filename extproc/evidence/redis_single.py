@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError
 
-from extproc.evidence.connections import Connections
+from extproc.evidence.connections import Prompt
 from extproc.evidence.reach import Command, Reach, checked, unavailable
+from extproc.evidence.redis_line import Line
 
 
 class SingleRedis:
-    """`Reach` to the one server that the pool connects to. Connects when first used."""
+    """`Reach` to the one server that the connections lead to. Connects when first used."""
 
-    def __init__(self, pool: Connections, name: str) -> None:
-        """`name` says which server it is, in errors."""
-        self._client = Redis.from_pool(pool)
+    def __init__(self, connection: Callable[[], Prompt], name: str, *, patience: float) -> None:
+        """`connection` makes one; `name` says which server it is, in errors. `patience`: seconds for a connection,
+        and for an answer of whoever waits longer than a request does."""
+        self._line = Line(connection, patience)
         self.name = name
 
     async def answers(self, *commands: Command) -> list[Any]:
-        """Each command's answer or error, of one write. Raises StoreUnavailable when there was none.
-
-        Always a pipeline: unlike a single command it shields the connection's return from cancellation.
-        """
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
+        """Each command's answer or error. Raises StoreUnavailable when there was none."""
         try:
-            answers: list[Any] = await pipeline.execute(raise_on_error=False)
-            if any(_is_read_only(answer) for answer in answers):
-                # A demoted master: the address may lead to the new one by now, these connections never will.
-                await self._client.connection_pool.disconnect(inuse_connections=False)
+            answers = await self._line.answers(*commands)
         except (RedisError, OSError, TimeoutError) as error:
             raise unavailable(self.name, error) from error
+        if any(_is_read_only(answer) for answer in answers):
+            # A demoted master: the address may lead to the new one by now, this connection never will.
+            self._line.renew()
         return answers
 
     async def round_trip(self, *commands: Command) -> list[Any]:
@@ -47,11 +42,7 @@ class SingleRedis:
         return (self,)
 
     async def close(self) -> None:
-        try:
-            await self._client.aclose()
-            await self._client.connection_pool.aclose()
-        except (RedisError, OSError) as error:
-            raise unavailable(self.name, error) from error
+        await self._line.close()
 
 
 def _is_read_only(answer: Any) -> bool:

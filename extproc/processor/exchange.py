@@ -14,17 +14,14 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from extproc.auth.challenge import Challenge
-from extproc.auth.grant import Access
 from extproc.evidence.model import ContentKind
-from extproc.oci.error import Code, error_body
-from extproc.processor.codec import OtherPhase, decode, encode_answer, encode_continue, encode_route
+from extproc.processor.codec import OtherPhase, decode, encode_continue, encode_route
+from extproc.processor.refusal import REASON_HEADER, encode_refusal
 from extproc.routing.decision import Forward, Refuse, content_kind
 from extproc.routing.message import RequestHead, ResponseHead
-from extproc.routing.reason import Reason
 from extproc.routing.router import Routed
 
 ROUTE_HEADER = "x-geo-route"
-REASON_HEADER = "x-geo-reason"
 STALE_HEADER = "x-geo-stale"
 """The path by which the secondary may be asked where the primary fails."""
 
@@ -59,13 +56,6 @@ class _Phase(Enum):
     OBSERVING = auto()
     ANSWERED = auto()
     OVER = auto()
-
-
-_ERRORS = {
-    Reason.TOKEN_EXPIRED: "invalid_token",
-    Reason.TOKEN_INVALID: "invalid_token",
-    Reason.SCOPE_INSUFFICIENT: "insufficient_scope",
-}
 
 
 class Exchange:
@@ -104,7 +94,7 @@ class Exchange:
         self._routed = routed
         if isinstance(routed.decision, Refuse):
             self._phase = _Phase.OVER
-            return self._refuse(routed.decision)
+            return encode_refusal(routed.decision, self._challenge, show_reason=self._show_reason)
         self._phase = _Phase.FORWARDED
         return _forward(routed, routed.decision, self._head)
 
@@ -114,26 +104,6 @@ class Exchange:
             raise AssertionError("no response head is waiting to be passed on")
         self._phase = _Phase.ANSWERED
         return encode_continue(OtherPhase.RESPONSE_HEADERS)
-
-    def _refuse(self, refusal: Refuse) -> bytes:
-        headers = [
-            ("content-type", "application/json; charset=utf-8"),
-            ("docker-distribution-api-version", "registry/2.0"),
-        ]
-        if self._show_reason:
-            headers.append((REASON_HEADER, refusal.reason.value))
-        if refusal.status == 401:
-            headers.append(("www-authenticate", self._www_authenticate(refusal.reason, refusal.wanted)))
-            body = self._challenge.body(refusal.wanted)
-        elif refusal.status == 503:
-            headers.append(("retry-after", "1"))
-            body = error_body(Code.UNAVAILABLE, refusal.fault)
-        else:
-            body = error_body(Code.NAME_INVALID, refusal.fault)
-        return encode_answer(refusal.status, headers, body, refusal.reason.value)
-
-    def _www_authenticate(self, reason: Reason, wanted: tuple[Access, ...]) -> str:
-        return self._challenge.header(wanted, _ERRORS.get(reason))
 
 
 def _forward(routed: Routed, decision: Forward, head: RequestHead) -> bytes:

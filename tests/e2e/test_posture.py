@@ -64,7 +64,7 @@ class Contained(Program):
 @pytest.fixture
 def sockets(tmp_path: Path) -> Path:
     """A volume that both containers mount, as Kubernetes gives it to a pod with an fsGroup."""
-    folder = tmp_path / "volume"
+    folder = tmp_path / "v"  # a socket has a short path
     folder.mkdir()
     os.chown(folder, 0, GROUP)
     folder.chmod(0o2770)
@@ -112,7 +112,7 @@ async def test_two_users_serve_from_read_only_containers(
                 sockets,
                 f'store.url = "{url}"\n'
                 f"server = {{workers = {workers}, drain = 0.2, socket_access = 'group', "
-                f"socket_dir = '{sockets}/geo-extproc'}}\n"
+                f"socket_dir = '{sockets}/geo'}}\n"
                 f'envoy.listen = "127.0.0.1:{free_port()}"\nenvoy.admin = "127.0.0.1:{free_port()}"\n',
             )
             program.rewrite(sites(primary, secondary))
@@ -123,7 +123,7 @@ async def test_two_users_serve_from_read_only_containers(
                     assert await ask("GET") == (200, "secondary", "digest-unknown")
                 last = access_log()[-1]
                 assert (last["method"], last["site"], last["reason"]) == ("GET", "secondary", "digest-unknown")
-                own = sockets / "geo-extproc"
+                own = sockets / "geo"
                 assert own.stat().st_mode & 0o777 == 0o750
                 for socket in own.iterdir():
                     found = socket.stat()

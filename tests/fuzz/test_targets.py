@@ -17,8 +17,7 @@ from extproc.oci.operation import Operation
 from extproc.oci.parse import parse_operation
 from extproc.page import writing
 from extproc.routing.decision import Forward, Route
-from extproc.routing.message import RequestHead
-from extproc.routing.router import Routed, Router
+from extproc.routing.router import Pending, Routed, Router
 from tests.fuzz import admin, notification, path, targets
 from tests.fuzz.__main__ import run
 
@@ -66,15 +65,15 @@ def test_a_deletion_that_is_overlooked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_write_that_goes_to_the_secondary(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = Router.route
+    right = Router.finish
 
-    async def wrong(router: Router, head: RequestHead) -> Routed:
-        routed = await right(router, head)
+    async def wrong(router: Router, pending: Pending) -> Routed:
+        routed = await right(router, pending)
         if isinstance(routed.decision, Forward):
             return replace(routed, decision=replace(routed.decision, route=Route.SECONDARY))
         return routed
 
-    monkeypatch.setattr(Router, "route", wrong)
+    monkeypatch.setattr(Router, "finish", wrong)
     assert finds("stream").startswith("nothing but reads goes to the secondary")
 
 

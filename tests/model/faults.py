@@ -47,9 +47,9 @@ FAULTS: Final = (
             Edit(
                 _ROUTER,
                 "taken = await self._writes.begin_write(\n"
-                "                operation.name, mark, admitted.invalidation, "
-                "policy.write_timeout + MARK_MARGIN\n"
-                "            )",
+                "            operation.name, mark, admitted.invalidation, "
+                "pending.policy.write_timeout + MARK_MARGIN\n"
+                "        )",
                 "taken = True",
             ),
         ),
@@ -60,11 +60,11 @@ FAULTS: Final = (
         (
             Edit(
                 _ROUTER,
-                "operation.name, mark, admitted.invalidation, policy.write_timeout + MARK_MARGIN",
+                "operation.name, mark, admitted.invalidation, pending.policy.write_timeout + MARK_MARGIN",
                 "operation.name,\n"
-                "                mark,\n"
-                "                Invalidation(admitted.invalidation.tag, admitted.invalidation.all_leases),\n"
-                "                policy.write_timeout + MARK_MARGIN,",
+                "            mark,\n"
+                "            Invalidation(admitted.invalidation.tag, admitted.invalidation.all_leases),\n"
+                "            pending.policy.write_timeout + MARK_MARGIN,",
             ),
         ),
     ),

@@ -1,0 +1,133 @@
+"""One connection to Redis on which many wait for answers at once (pipelining).
+
+redis-py makes the connection: TLS, user, password and database are its business, and so is what an answer means. Its
+pool and pipelines are not used, for they cost a question several times what Redis' own answer does: a connection
+borrowed and returned under locks, and a timer for each answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import hiredis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from extproc.evidence.connections import Prompt
+from extproc.evidence.reach import Command
+
+packed: Final[Callable[[Command], bytes]] = hiredis.pack_command  # type: ignore[assignment]
+_NOTHING: Final = object()
+"""No whole answer is there yet."""
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """Commands that somebody waits for the answers of."""
+
+    commands: Sequence[Command]
+    answer: asyncio.Future[list[Any]]
+    came: list[Any] = field(default_factory=list)
+
+
+class Wire:
+    """A connection that has been made. Its end is told once, by `on_end`; who waits then hears of it by an error."""
+
+    def __init__(self, connection: Prompt, patience: float, on_end: Callable[[Wire], None]) -> None:
+        """`patience`: seconds after which a server that answers nothing is taken for dead."""
+        self._connection = connection
+        self._parser = hiredis.Reader(
+            protocolError=InvalidResponse, replyError=connection.error, notEnoughData=_NOTHING
+        )
+        self._patience = patience
+        self._on_end = on_end
+        self._sent: deque[Asked] = deque()
+        self._heard_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._leaving = False
+        self._ended = False
+        self._reading = asyncio.create_task(self._read())
+
+    def send(self, asked: Sequence[Asked]) -> None:
+        """In one write, and in order."""
+        try:
+            self._connection.write(b"".join(packed(each) for one in asked for each in one.commands))
+        except (OSError, RuntimeError, RedisError) as error:
+            # RuntimeError: so uvloop says that it was reset since it was last looked at.
+            self._sent.extend(asked)
+            self._end(RedisConnectionError(f"closed meanwhile: {error}"))
+            return
+        if not self._sent:
+            self._heard_at = asyncio.get_running_loop().time()
+        self._sent.extend(asked)
+        if self._timer is None:
+            self._wait(self._patience)
+
+    def leave(self) -> None:
+        """End once all that was asked is answered."""
+        self._leaving = True
+        if not self._sent:
+            self._end(RedisConnectionError("no longer used"))
+
+    async def close(self) -> None:
+        """Now."""
+        self._end(RedisConnectionError("no longer used"))
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                self._parser.feed(await self._connection.read())
+                while (answer := self._parser.gets()) is not _NOTHING:
+                    self._came(answer)
+        except (RedisError, OSError) as error:
+            self._end(error)
+
+    def _came(self, answer: Any) -> None:
+        if isinstance(answer, RedisConnectionError):
+            raise answer  # it is about the connection: the server is loading, or takes no more clients
+        if not self._sent:
+            raise RedisConnectionError("an answer to nothing")
+        self._heard_at = asyncio.get_running_loop().time()
+        asked = self._sent[0]
+        asked.came.append(answer)
+        if len(asked.came) == len(asked.commands):
+            self._sent.popleft()
+            # Whoever gave up waiting has cancelled it.
+            if not asked.answer.done():
+                asked.answer.set_result(asked.came)
+            if self._leaving and not self._sent:
+                self._end(RedisConnectionError("no longer used"))
+
+    def _wait(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._sent:
+            return
+        left = self._heard_at + self._patience - asyncio.get_running_loop().time()
+        if left > 0:
+            self._wait(left)
+        else:
+            self._end(RedisTimeoutError(f"no answer within {self._patience:g} s"))
+
+    def _end(self, error: Exception) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._connection.drop()
+        if asyncio.current_task() is not self._reading:
+            self._reading.cancel()
+        for asked in self._sent:
+            if not asked.answer.done():
+                asked.answer.set_exception(error)
+        self._sent.clear()
+        self._on_end(self)
