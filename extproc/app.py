@@ -109,7 +109,8 @@ async def open_worker(
             now=time.time,
             interest=renewal,
         )
-        recorder = ExchangeRecorder(parts.telemetry.tracer, parts.telemetry.meter, parts.telemetry.sampling)
+        telemetry = parts.telemetry
+        recorder = ExchangeRecorder(telemetry.tracer, telemetry.meter, telemetry.sampling, telemetry.distributions)
         challenge = Challenge(settings.auth.realm, settings.auth.service)
         new_stream = partial(Stream, router, challenge, recorder, show_reason=settings.envoy.response_headers)
         kind = FastlaneServer if settings.server.transport == "fastlane" else GrpcioServer

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+
+from extproc.telemetry.distribution import PrometheusReader, QuickDistributions
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 WORKER: Final = "worker"
@@ -20,9 +21,9 @@ WORKER: Final = "worker"
 class Exposition:
     """Of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, distributions: QuickDistributions) -> None:
         self._registry = CollectorRegistry()
-        self.reader = PrometheusMetricReader(True, scope_info_enabled=False, registry=self._registry)
+        self.reader = PrometheusReader(distributions, True, scope_info_enabled=False, registry=self._registry)
 
     def text(self) -> str:
         """As it is now."""

@@ -26,6 +26,7 @@ from extproc.routing.message import RequestHead, ResponseHead
 from extproc.routing.reason import Reason
 from extproc.routing.router import Routed
 from extproc.telemetry import names
+from extproc.telemetry.distribution import Distributions
 from extproc.telemetry.journal import Journal
 from extproc.telemetry.sampling import Sampling
 from extproc.telemetry.tally import Tally
@@ -41,7 +42,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "O
 class ExchangeRecorder:
     """Records with a tracer and a meter of the opentelemetry SDK. Never raises for an exporter."""
 
-    def __init__(self, tracer: Tracer, meter: Meter, sampling: Sampling) -> None:
+    def __init__(self, tracer: Tracer, meter: Meter, sampling: Sampling, distributions: Distributions) -> None:
         self._tracer = tracer
         self._sampling = sampling
         self.journal = Journal()
@@ -66,17 +67,19 @@ class ExchangeRecorder:
             unit="{exchange}",
             description="Answers of the primary to what was routed to the secondary, of those that we see",
         )
-        self._durations = meter.create_histogram(
+        self._durations = distributions.make(
             names.DURATION,
+            (names.PHASE, names.ROUTE),
+            _SECONDS,
             unit="s",
             description="From a head to our reply",
-            explicit_bucket_boundaries_advisory=_SECONDS,
         )
-        self._ages = meter.create_histogram(
+        self._ages = distributions.make(
             names.LEASE_AGE,
+            (),
+            _AGES,
             unit="s",
             description="Age of the lease that a read by tag was answered by",
-            explicit_bucket_boundaries_advisory=_AGES,
         )
 
     def deciding(self, head: RequestHead, traceparent: str) -> Deciding:
@@ -113,7 +116,7 @@ class ExchangeRecorder:
         age = lease_age(routed)
         if age is not None and decision.reason is Reason.TAG_VERIFIED:
             self._ages.record(age)
-        self._durations.record(seconds, {names.PHASE: "request", names.ROUTE: made[1]})
+        self._durations.record(seconds, "request", made[1])
 
     def count_answer(self, routed: Routed, head: ResponseHead, seconds: float) -> None:
         """One response phase."""
@@ -121,7 +124,7 @@ class ExchangeRecorder:
         if isinstance(decision, Forward):
             if decision.route is Route.SECONDARY and head.site == "primary":
                 self._fallbacks.add(decision.reason.value)
-            self._durations.record(seconds, {names.PHASE: "response", names.ROUTE: decision.route.value})
+            self._durations.record(seconds, "response", decision.route.value)
 
     def start_child(self, parent: Span) -> Span:
         return self._tracer.start_span(names.OBSERVE_SPAN, context=set_span_in_context(parent, Context()))

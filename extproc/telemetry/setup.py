@@ -18,7 +18,7 @@ import structlog
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk import environment_variables as variables
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -26,6 +26,13 @@ from opentelemetry.trace import Tracer
 
 from extproc import settings as configuration
 from extproc.telemetry import names
+from extproc.telemetry.distribution import (
+    Distributions,
+    PeriodicReader,
+    QuickDistributions,
+    SdkDistributions,
+    quick_will_do,
+)
 from extproc.telemetry.exporting import is_parent_based, metric_exporters, sampler, span_exporters
 from extproc.telemetry.gauge import gauge
 from extproc.telemetry.log_lines import LogLines, standard_error
@@ -52,6 +59,7 @@ class Telemetry:
     sampling: Sampling
     exposition: Exposition
     """For whoever scrapes."""
+    distributions: Distributions
 
     @property
     def tracer(self) -> Tracer:
@@ -78,9 +86,10 @@ class Telemetry:
 def build_telemetry(telemetry: configuration.Telemetry) -> Telemetry:
     """Raises SettingsError for a standard variable of OpenTelemetry that cannot be used."""
     resource = _resource()
-    exposition = Exposition()
+    quick = QuickDistributions()
+    exposition = Exposition(quick)
     readers: list[MetricReader] = [exposition.reader]
-    readers += [PeriodicExportingMetricReader(exporter) for exporter in metric_exporters(telemetry)]
+    readers += [PeriodicReader(quick, exporter) for exporter in metric_exporters(telemetry)]
     # Exemplars would take half of each measurement's time.
     exemplars = None if os.environ.get(variables.OTEL_METRICS_EXEMPLAR_FILTER) else AlwaysOffExemplarFilter()
     meters = MeterProvider(readers, resource=resource, exemplar_filter=exemplars, shutdown_on_exit=False)
@@ -92,9 +101,9 @@ def build_telemetry(telemetry: configuration.Telemetry) -> Telemetry:
         for exporter in span_exporters(telemetry, meters):
             tracers.add_span_processor(BatchSpanProcessor(exporter, meter_provider=meters))
             traced = True
-    return Telemetry(
-        tracers, meters, HeadSampling(parent_based=is_parent_based()) if traced else NoSampling(), exposition
-    )
+    sampling = HeadSampling(parent_based=is_parent_based()) if traced else NoSampling()
+    distributions = quick if quick_will_do() else SdkDistributions(meters.get_meter(names.SERVICE))
+    return Telemetry(tracers, meters, sampling, exposition, distributions)
 
 
 @contextmanager

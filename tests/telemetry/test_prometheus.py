@@ -5,11 +5,12 @@ from __future__ import annotations
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client.parser import text_string_to_metric_families
 
+from extproc.telemetry.distribution import QuickDistributions
 from extproc.telemetry.prometheus import Exposition, merged
 
 
 def exposed(count: int) -> str:
-    exposition = Exposition()
+    exposition = Exposition(QuickDistributions())
     meter = MeterProvider([exposition.reader]).get_meter("test")
     meter.create_counter("geo_extproc.decisions", unit="{decision}", description="Decisions").add(
         count, {"geo.reason": 'a "quoted"\nreason\\'}

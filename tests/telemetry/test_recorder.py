@@ -26,6 +26,7 @@ from extproc.routing.message import ResponseHead
 from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason
 from extproc.routing.router import Routed, Router
+from extproc.telemetry.distribution import SdkDistributions
 from extproc.telemetry.recorder import ExchangeRecorder
 from extproc.telemetry.sampling import HeadSampling, NoSampling, Sampling
 from tests.support.clock import Clock
@@ -47,7 +48,7 @@ class Watched:
         tracers = TracerProvider(sampler=self.sampler)
         tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
         meter = MeterProvider([self.reader]).get_meter("test")
-        self.recorder = ExchangeRecorder(tracers.get_tracer("test"), meter, self.sampling)
+        self.recorder = ExchangeRecorder(tracers.get_tracer("test"), meter, self.sampling, SdkDistributions(meter))
 
     def decided(
         self,
