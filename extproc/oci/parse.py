@@ -18,6 +18,7 @@ Rules
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
@@ -32,6 +33,8 @@ _UPLOADS: Final = "/blobs/uploads/"
 _PLAIN: Final = re.compile(r"/[!-~]*", re.ASCII)
 _AMBIGUOUS: Final = re.compile(r"[%;\\#]|//|/\.{1,2}(?:/|\Z)")
 _CLIMBING: Final = re.compile(r"\\|//|/\.{1,2}(?:/|\Z)")
+_LONGEST_KEPT: Final = 512
+"""Characters: a client chooses its paths, and must not fill memory with long ones."""
 _SHOWN: Final = 200
 """Characters of a path that a fault repeats."""
 
@@ -66,6 +69,10 @@ def parse_operation(method: str, path: str) -> Operation:
     `method` and `path` are the pseudo-headers `:method` and `:path`, the latter with its query, decoded
     as latin-1 (RFC 9113 §8.3.1).
     """
+    return _kept(method, path) if len(path) <= _LONGEST_KEPT else _parse(method, path)
+
+
+def _parse(method: str, path: str) -> Operation:
     target, _, query = path.partition("?")
     if target.startswith(_GITLAB) and _CLIMBING.search(unquote(target, "latin-1")) is None:
         return Operation(Kind.GITLAB_API, method)
@@ -74,6 +81,10 @@ def parse_operation(method: str, path: str) -> Operation:
     if method in _WRITES:
         return _write(method, target, query)
     return Operation(Kind.UNKNOWN, method)
+
+
+_kept: Final = lru_cache(maxsize=4096)(_parse)
+"""The same images are pulled again and again, and their paths mean the same each time."""
 
 
 def _read(method: str, target: str) -> Operation:
