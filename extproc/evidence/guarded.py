@@ -8,7 +8,6 @@ of yet (`Backlog`), and what it still says of them is outdated. They tell it wit
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -17,6 +16,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from extproc.evidence.breaker import Breaker, State
+from extproc.evidence.budget import Budget
 from extproc.evidence.model import Arrived, Changed, Evidence, Invalidation, Observation, Record, Snapshot
 from extproc.evidence.store import LONGEST_STEP, Store, StoreUnavailable, names_in
 from extproc.oci.reference import Digest, Name, Tag
@@ -70,7 +70,7 @@ class GuardedStore:
         """`quarantine`: seconds after an outage for which `decide` still raises StoreUnavailable. `watch(operation)`
         is a block around each operation of an exchange."""
         self._store = store
-        self._budget = budget
+        self._budget = Budget(budget)
         self._breaker = breaker
         self._clock = clock
         self._on_change = on_change
@@ -86,10 +86,10 @@ class GuardedStore:
         # Nothing may run between the two lines: the state says whether this very call is the probe.
         probe = self._breaker.state is State.HALF_OPEN
         try:
-            async with asyncio.timeout(self._budget):
+            with self._budget.spent():
                 result = await call()
         except TimeoutError as error:
-            detail = f"no answer within {self._budget * 1000:.0f} ms"
+            detail = f"no answer within {self._budget.seconds * 1000:.0f} ms"
             self._failed(detail, probe)
             raise StoreUnavailable(detail) from error
         except Exception as error:
