@@ -1,8 +1,8 @@
 """A limit in time that many calls have alike: as `asyncio.timeout`, but with one timer for all of them.
 
 `asyncio.timeout` sets and cancels a timer for each, which costs a look-up several microseconds; nearly all of them
-end long before. What is told of cancellation is the same: the task is cancelled at the deadline, and what comes out of
-the block then is TimeoutError, unless somebody else cancelled the task, too.
+end long before. What is told of cancellation is the same: the task is cancelled at the deadline, and what comes out
+of the block then is TimeoutError, unless somebody else cancelled the task, too.
 """
 
 from __future__ import annotations
