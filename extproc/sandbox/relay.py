@@ -1,13 +1,14 @@
 """The WAN between two sites: a TCP relay in which every byte is under way for half a round trip.
 
 Rules
-1. A delay line, not a slow link: bytes wait side by side, so only latency is added, no loss of throughput.
+1. A delay line, not a slow link: bytes wait side by side, so only latency is added, no loss of throughput. With
+   `--mbit` it is a link as well: each direction carries so many bits a second, for all connections together.
 2. Set-up costs one round trip. The kernel accepts at once, so bytes that the client sends during the first round
    trip count as sent at its end, and the target is called half a round trip after the accept.
 3. At most `BUFFER` bytes are under way per direction; beyond it the sender is not read, as a full window does.
 4. Ends travel through the same line: a half close as a half close, a broken connection as a broken one.
 
-Run: `python -m extproc.sandbox.relay LISTEN TARGET --rtt MS`
+Run: `python -m extproc.sandbox.relay LISTEN TARGET --rtt MS [--mbit N]`
 """
 
 from __future__ import annotations
@@ -29,11 +30,26 @@ Parcel = bytes
 """Bytes under way; none for the end of the direction."""
 
 
+class _Wire:
+    """One direction of the link, which all connections share."""
+
+    def __init__(self, mbit: float) -> None:
+        """`mbit`: megabits a second; 0 for as many as there are."""
+        self._seconds_per_byte = 8 / mbit / 1e6 if mbit else 0.0
+        self._free_at = 0.0
+
+    def carried(self, size: int, at: float) -> float:
+        """The loop time by which so many bytes are on their way, when they are there to be sent `at`."""
+        self._free_at = max(self._free_at, at) + size * self._seconds_per_byte
+        return self._free_at if self._seconds_per_byte else at
+
+
 class _Line:
     """One direction: what was read from `source`, `delay` seconds later written to `sink`."""
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: float, wire: _Wire) -> None:
         self._delay = delay
+        self._wire = wire
         self._loop = asyncio.get_running_loop()
         self._under_way: deque[tuple[float, Parcel]] = deque()
         self._bytes = 0
@@ -45,7 +61,8 @@ class _Line:
 
     def send(self, parcel: Parcel, not_before: float) -> None:
         """`not_before`: the loop time at which the parcel counts as sent at the earliest."""
-        self._under_way.append((max(self._loop.time(), not_before) + self._delay, parcel))
+        sent = self._wire.carried(len(parcel), max(self._loop.time(), not_before))
+        self._under_way.append((sent + self._delay, parcel))
         self._bytes += len(parcel)
         if self._bytes > BUFFER and self.source is not None and not self._held:
             self._held = True
@@ -144,12 +161,12 @@ class _End(asyncio.Protocol):
 class _Pair:
     """A client's connection and the one to the target that belongs to it."""
 
-    def __init__(self, target: tuple[str, int], rtt: float) -> None:
+    def __init__(self, target: tuple[str, int], rtt: float, wires: tuple[_Wire, _Wire]) -> None:
         self._loop = asyncio.get_running_loop()
         self._target = target
         self._rtt = rtt
         self.established = self._loop.time() + rtt
-        there, back = _Line(rtt / 2), _Line(rtt / 2)
+        there, back = _Line(rtt / 2, wires[0]), _Line(rtt / 2, wires[1])
         self._lines = (there, back)
         self.client = _End(self, there, back)
         self._server = _End(self, back, there)
@@ -174,10 +191,11 @@ class _Pair:
             self.broken()
 
 
-async def listen(address: tuple[str, int], target: tuple[str, int], rtt: float) -> asyncio.Server:
-    """Relay connections to `address` on to `target`; `rtt` in seconds."""
+async def listen(address: tuple[str, int], target: tuple[str, int], rtt: float, *, mbit: float = 0) -> asyncio.Server:
+    """Relay connections to `address` on to `target`; `rtt` in seconds, `mbit` in megabits a second (0: no limit)."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: _Pair(target, rtt).client, *address, backlog=1024)
+    wires = _Wire(mbit), _Wire(mbit)
+    return await loop.create_server(lambda: _Pair(target, rtt, wires).client, *address, backlog=1024)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -185,11 +203,11 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-async def _serve(address: tuple[str, int], target: tuple[str, int], rtt: float) -> None:
+async def _serve(address: tuple[str, int], target: tuple[str, int], rtt: float, mbit: float) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    server = await listen(address, target, rtt)
+    server = await listen(address, target, rtt, mbit=mbit)
     print("listening", flush=True)
     await stopped.wait()
     server.close()
@@ -200,8 +218,9 @@ def main() -> None:
     parser.add_argument("listen", type=_address, help="HOST:PORT")
     parser.add_argument("target", type=_address, help="HOST:PORT")
     parser.add_argument("--rtt", type=float, required=True, help="milliseconds for a round trip")
+    parser.add_argument("--mbit", type=float, default=0, help="megabits a second in each direction; 0: no limit")
     options = parser.parse_args()
-    uvloop.run(_serve(options.listen, options.target, options.rtt / 1000))
+    uvloop.run(_serve(options.listen, options.target, options.rtt / 1000, options.mbit))
 
 
 if __name__ == "__main__":

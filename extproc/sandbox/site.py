@@ -51,11 +51,12 @@ def build_sites(
     *,
     state: str = "redis",
     wan_rtt: float = 0,
+    wan_mbit: float = 0,
     tls: bool = False,
     notify: str | None = None,
 ) -> Sites:
-    """Write keys and configurations; start nothing. `wan_rtt` in milliseconds; `notify`: the URL that both registries
-    notify instead of the processor's.
+    """Write keys and configurations; start nothing. `wan_rtt` in milliseconds, `wan_mbit` in megabits a second, 0 for
+    no limit; `notify`: the URL that both registries notify instead of the processor's.
 
     Raises SandboxError when a program is not installed.
     """
@@ -99,10 +100,10 @@ def build_sites(
         sites.redis_url = f"redis://{HOST}:{port}/0"
         sites.parts["redis"] = redis_server(workspace, port)
     sites.primary_wan_url = sites.primary.url
-    if wan_rtt > 0:
+    if wan_rtt > 0 or wan_mbit > 0:
         port = ports.take()
         sites.primary_wan_url = f"{scheme}://{HOST}:{port}"
-        sites.parts["wan"] = _relay(workspace, port, sites.primary.port, wan_rtt)
+        sites.parts["wan"] = _relay(workspace, port, sites.primary.port, wan_rtt, wan_mbit)
     return sites
 
 
@@ -122,10 +123,11 @@ def _issuer(workspace: Workspace, sites: Sites, port: int) -> Process:
     )
 
 
-def _relay(workspace: Workspace, port: int, target: int, rtt: float) -> Process:
+def _relay(workspace: Workspace, port: int, target: int, rtt: float, mbit: float) -> Process:
+    command = [sys.executable, "-m", "extproc.sandbox.relay", f"{HOST}:{port}", f"{HOST}:{target}"]
     return Process(
         "wan",
-        [sys.executable, "-m", "extproc.sandbox.relay", f"{HOST}:{port}", f"{HOST}:{target}", "--rtt", str(rtt)],
+        [*command, "--rtt", str(rtt), "--mbit", str(mbit)],
         log=workspace.log("wan"),
         environment=workspace.environment,
         probe=accepts(port),

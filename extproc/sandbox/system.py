@@ -21,10 +21,10 @@ Part = TypeVar("Part")
 class Sandbox:
     """An async context manager; inside it everything runs.
 
-    `wan_rtt` in milliseconds, `max_staleness` in seconds; `settings` overrides the processor's, by section. `notify`:
-    the URL that both registries notify instead of the processor's. `rendering` makes Envoy's bootstrap, in
-    place of the command `envoy-config`. A given `directory` must be empty or new; it is removed at the end unless
-    `keep`.
+    `wan_rtt` in milliseconds, `wan_mbit` in megabits a second (0: no limit), `max_staleness` in seconds; `settings`
+    overrides the processor's, by section. `notify`: the URL that both registries notify instead of the processor's.
+    `rendering` makes Envoy's bootstrap, in place of the command `envoy-config`. A given `directory` must be empty or
+    new; it is removed at the end unless `keep`.
 
     Raises SandboxError on entry.
     """
@@ -36,6 +36,7 @@ class Sandbox:
         workers: int = 1,
         state: Literal["redis", "memory"] = "redis",
         wan_rtt: float = 0,
+        wan_mbit: float = 0,
         tls: bool = False,
         fallback: Literal["composite", "priorities"] = "composite",
         max_staleness: float = 60.0,
@@ -50,6 +51,7 @@ class Sandbox:
         self._keep = keep
         self._state = state
         self._wan_rtt = wan_rtt
+        self._wan_mbit = wan_mbit
         self._tls = tls
         self._workers = workers
         self._fallback = fallback
@@ -90,7 +92,12 @@ class Sandbox:
         self._workspace = workspace = Workspace(self._directory, keep=self._keep)
         await workspace.open()
         self._sites = sites = build_sites(
-            workspace, state=self._state, wan_rtt=self._wan_rtt, tls=self._tls, notify=self._notify
+            workspace,
+            state=self._state,
+            wan_rtt=self._wan_rtt,
+            wan_mbit=self._wan_mbit,
+            tls=self._tls,
+            notify=self._notify,
         )
         self._edge = edge = build_edge(
             workspace,

@@ -25,13 +25,13 @@ def clock() -> float:
 
 
 @asynccontextmanager
-async def relayed(target: int, rtt: float) -> AsyncIterator[Streams]:
+async def relayed(target: int, rtt: float, mbit: float = 0) -> AsyncIterator[Streams]:
     """A connection through the relay, a process as in the sandbox, to a port."""
     with Ports() as ports:
         port = ports.take()
         command = [sys.executable, "-m", "extproc.sandbox.relay", f"{HOST}:{port}", f"{HOST}:{target}"]
         line = await asyncio.create_subprocess_exec(
-            *command, "--rtt", str(rtt * 1000), stdout=asyncio.subprocess.PIPE
+            *command, "--rtt", str(rtt * 1000), "--mbit", str(mbit), stdout=asyncio.subprocess.PIPE
         )
         assert line.stdout is not None
         assert await line.stdout.readline() == b"listening\n"
@@ -45,10 +45,10 @@ async def relayed(target: int, rtt: float) -> AsyncIterator[Streams]:
 
 
 @asynccontextmanager
-async def across(serve: Serve, rtt: float = RTT) -> AsyncIterator[Streams]:
+async def across(serve: Serve, rtt: float = RTT, mbit: float = 0) -> AsyncIterator[Streams]:
     """A connection through the relay to a server."""
     server = await asyncio.start_server(serve, HOST, 0)
-    async with relayed(server.sockets[0].getsockname()[1], rtt) as streams:
+    async with relayed(server.sockets[0].getsockname()[1], rtt, mbit) as streams:
         yield streams
     server.close()
 
@@ -166,3 +166,14 @@ async def test_what_is_under_way_is_bounded() -> None:
             before = sent
             await asyncio.sleep(0.3)
         assert 0 < sent < 2 * relay.BUFFER
+
+
+async def test_a_link_carries_no_more_than_it_can() -> None:
+    """A million bytes at 40 Mbit/s are under way for 0.2 s, there and back for as long again, whole and in order."""
+    sent = content(1_000_000)
+    async with across(echo, 0, mbit=40) as (reader, writer):
+        began = clock()
+        writer.write(sent)
+        writer.write_eof()
+        assert await reader.read(-1) == sent
+        assert clock() - began >= 0.2
