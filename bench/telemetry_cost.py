@@ -46,7 +46,7 @@ class Side:
 
     def __init__(self, program: Program, channel: grpc.aio.Channel) -> None:
         self.program = program
-        self._call = channel.stream_stream(METHOD)
+        self._call: Any = channel.stream_stream(METHOD)
         (self._worker,) = program.workers()
         now = int(time.time())
         made = token(claims(iat=now, nbf=now - 5, exp=now + 3600))

@@ -30,11 +30,8 @@ from extproc.bootstrap import unserved
 from extproc.bootstrap.names import EXTPROC, PROCESSOR_FILTER, seconds
 from extproc.settings import Settings
 
-REQUEST_HEADERS = (
-    *(":method", ":path", ":scheme", ":authority"),
-    *("authorization", "accept", "x-request-id", "traceparent"),
-)
-RESPONSE_HEADERS = (":status", "docker-content-digest", "content-type", "location")
+REQUEST_HEADERS = (":method", ":path", "authorization", "accept", "traceparent")
+RESPONSE_HEADERS = (":status", "docker-content-digest", "content-type")
 
 
 def http_filters(settings: Settings) -> list[HttpFilter]:

@@ -117,72 +117,38 @@ def _route(set_headers: tuple[tuple[str, str], ...], remove: tuple[str, ...], ob
 
 
 def _request_head(message: wire.HttpHeaders) -> RequestHead:
-    method: list[str] = []
-    path: list[str] = []
-    scheme: list[str] = []
-    authority: list[str] = []
-    authorization: list[str] = []
-    accept: list[str] = []
-    request_id: list[str] = []
-    traceparent: list[str] = []
-    _collect(
-        message,
-        {
-            b":method": method,
-            b":path": path,
-            b":scheme": scheme,
-            b":authority": authority,
-            b"authorization": authorization,
-            b"accept": accept,
-            b"x-request-id": request_id,
-            b"traceparent": traceparent,
-        },
-    )
+    found = _collected(message)
     return RequestHead(
-        ",".join(method),
-        ",".join(path),
-        ",".join(scheme),
-        ",".join(authority),
-        tuple(authorization),
-        tuple(accept),
-        ",".join(request_id),
+        ",".join(found.get(b":method", ())),
+        ",".join(found.get(b":path", ())),
+        tuple(found.get(b"authorization", ())),
+        tuple(found.get(b"accept", ())),
         message.end_of_stream,
-        ",".join(traceparent),
+        ",".join(found.get(b"traceparent", ())),
     )
 
 
 def _response_head(request: wire.ProcessingRequest) -> ResponseHead:
-    status: list[str] = []
-    digest: list[str] = []
-    content_type: list[str] = []
-    location: list[str] = []
-    _collect(
-        request.response_headers,
-        {
-            b":status": status,
-            b"docker-content-digest": digest,
-            b"content-type": content_type,
-            b"location": location,
-        },
-    )
+    found = _collected(request.response_headers)
     # A protobuf map makes an empty message of what it does not have: no attribute, no site and no attempts.
     fields = request.attributes[_ATTRIBUTES].fields
     attempts = fields[_ATTEMPTS].number_value
     return ResponseHead(
-        _status(",".join(status)),
-        ",".join(digest),
-        ",".join(content_type),
-        ",".join(location),
+        _status(",".join(found.get(b":status", ()))),
+        ",".join(found.get(b"docker-content-digest", ())),
+        ",".join(found.get(b"content-type", ())),
         _site(fields[_HOST_METADATA].string_value),
         int(attempts) if 0 <= attempts < _MOST_ATTEMPTS else 0,
     )
 
 
-def _collect(message: wire.HttpHeaders, wanted: dict[bytes, list[str]]) -> None:
+def _collected(message: wire.HttpHeaders) -> dict[bytes, list[str]]:
+    """The values of each header, by its lower-case name, in their order."""
+    found: dict[bytes, list[str]] = {}
     for header in message.headers.headers:
-        values = wanted.get(header.key.lower())
-        if values is not None:
-            values.append((header.raw_value or header.value).decode("latin-1"))
+        value = (header.raw_value or header.value).decode("latin-1")
+        found.setdefault(header.key.lower(), []).append(value)
+    return found
 
 
 def _status(text: str) -> int:

@@ -17,14 +17,10 @@ class RequestHead:
     method: str
     path: str
     """`:path` as the client sent it, with its query."""
-    scheme: str
-    authority: str
     authorization: tuple[str, ...]
     """One for each header of the message. Envoy joins a client's lines with commas before: `Bearer a,Basic b`."""
     accept: tuple[str, ...]
     """As `authorization`."""
-    request_id: str
-    """Envoy's `x-request-id`."""
     end_of_stream: bool
     """No body follows."""
     traceparent: str = ""
@@ -40,7 +36,6 @@ class ResponseHead:
     digest: str
     """`Docker-Content-Digest`, not validated."""
     content_type: str
-    location: str
     site: str
     """`geo.site` in the metadata of the last attempt's endpoint; empty when there is none.
 

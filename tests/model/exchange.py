@@ -122,7 +122,7 @@ class Exchange:
     @property
     def response(self) -> ResponseHead:
         return ResponseHead(
-            self.answer.status, self.answer.digest or "", self.answer.media_type, "", self.site, self.attempts
+            self.answer.status, self.answer.digest or "", self.answer.media_type, self.site, self.attempts
         )
 
     def __str__(self) -> str:

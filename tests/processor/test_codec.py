@@ -42,18 +42,14 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 REQUEST = RequestHead(
     method="GET",
     path="/v2/group/app/manifests/latest?ns=docker.io",
-    scheme="http",
-    authority="registry.example.com",
     authorization=("Bearer e30.e30.c2ln",),
     accept=(f"{INDEX},application/vnd.oci.image.manifest.v1+json",),
-    request_id="",
     end_of_stream=True,
 )
 RESPONSE = ResponseHead(
     status=200,
     digest=DIGEST,
     content_type=INDEX,
-    location="http://primary.internal/v2/a?_state=a%2Bb",
     site="primary",
     attempts=1,
 )
@@ -90,8 +86,7 @@ class TestCaptures:
     def test_request_head(self, name: str, expected: RequestHead) -> None:
         head = decode(_capture(name))
         assert isinstance(head, RequestHead)
-        assert len(head.request_id) == 36
-        assert replace(head, request_id="") == expected
+        assert head == expected
 
     @pytest.mark.parametrize(
         ("name", "expected"),
@@ -103,7 +98,7 @@ class TestCaptures:
             (
                 # Nothing listens on the primary's port: the 503 is Envoy's own.
                 "response_headers_no_answer",
-                ResponseHead(503, digest="", content_type="text/plain", location="", site="primary", attempts=1),
+                ResponseHead(503, digest="", content_type="text/plain", site="primary", attempts=1),
             ),
         ],
     )
@@ -220,11 +215,8 @@ class TestDecodeAgainstFullMessages:
         assert decode(bytes(message)) == RequestHead(
             method=_joined(headers, ":method"),
             path=_joined(headers, ":path"),
-            scheme=_joined(headers, ":scheme"),
-            authority=_joined(headers, ":authority"),
             authorization=tuple(_lines(headers, "authorization")),
             accept=tuple(_lines(headers, "accept")),
-            request_id=_joined(headers, "x-request-id"),
             end_of_stream=end_of_stream,
         )
 
@@ -253,7 +245,6 @@ class TestDecodeAgainstFullMessages:
             status=int(status) if status in {"200", "404"} else 0,
             digest=_joined(headers, "docker-content-digest"),
             content_type=_joined(headers, "content-type"),
-            location=_joined(headers, "location"),
             site=site if isinstance(site, str) else "",
             attempts=attempts,
         )
@@ -346,7 +337,7 @@ class TestAttributes:
 
     def test_none_at_all(self) -> None:
         message = oracle.ProcessingRequest(response_headers=oracle.HttpHeaders())
-        assert decode(bytes(message)) == ResponseHead(0, "", "", "", site="", attempts=0)
+        assert decode(bytes(message)) == ResponseHead(0, "", "", site="", attempts=0)
 
     def test_headers_cannot_name_a_site(self) -> None:
         headers = [core.HeaderValue(key=name, raw_value=b"primary") for name in (HOST_METADATA, "x-geo-site", "site")]

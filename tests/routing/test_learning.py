@@ -29,7 +29,7 @@ LEASE = Observation(D1, tag=Tag("latest"), media_type=INDEX, primary_has=True)
 
 
 def answer(status: int, site: str, attempts: int = 1, digest: str = D1, content_type: str = INDEX) -> ResponseHead:
-    return ResponseHead(status, digest, content_type, "", site, attempts)
+    return ResponseHead(status, digest, content_type, site, attempts)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ EVERY_TYPE = (", ".join(sorted(LEASED_MEDIA_TYPES)),)
 
 def request(method: str, path: str, *, accept: tuple[str, ...] = EVERY_TYPE, token: str = "") -> RequestHead:
     authorization = (f"Bearer {token}",) if token else ()
-    return RequestHead(method, path, "https", "registry.example.com", authorization, accept, "id-1", True)
+    return RequestHead(method, path, authorization, accept, True)
 
 
 def response(
     status: int, site: str, *, digest: str = "", attempts: int = 1, content_type: str = INDEX
 ) -> ResponseHead:
-    return ResponseHead(status, digest, content_type, "", site, attempts)
+    return ResponseHead(status, digest, content_type, site, attempts)
