@@ -3,18 +3,25 @@ one: a Redis of each kind."""
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
 from extproc.sandbox.workspace import Workspace
+from extproc.telemetry.standard_log import StandardLog
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_sentinel import RedisSentinel
 from tests.support.redis_server import RedisServer
 from tests.support.tokens_in_logs import FOUND, look
+
+# How long an example takes is the machine's business: files run side by side, and keys are made while examples are.
+hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("shared")
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +30,9 @@ def _log_of_the_test_alone() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each, StandardLog)]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

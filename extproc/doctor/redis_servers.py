@@ -39,8 +39,10 @@ async def info(server: Reach, section: str) -> Mapping[str, str] | None:
         (answer,) = await server.round_trip(("INFO", section))
     except (StoreRefused, StoreUnusable):
         return None
-    # The client takes it apart already.
-    return {str(name): str(value) for name, value in answer.items()} if isinstance(answer, dict) else None
+    if not isinstance(answer, bytes):
+        return None
+    lines = answer.decode(errors="replace").splitlines()
+    return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
 
 
 async def setting(server: Reach, name: str) -> str | None:

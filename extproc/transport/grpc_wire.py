@@ -13,6 +13,8 @@ CONTENT_TYPE: Final = b"application/grpc"
 PREFIX: Final = 5
 """Bytes before each message: whether it is compressed, and its length."""
 _TIMEOUT: Final = re.compile(rb"(\d{1,8})([HMSmun])")
+_LONGEST_TEXT: Final = 500
+"""Characters of a status' message: what clients take as trailers is 8 KiB, and one may become twelve bytes."""
 _SECONDS: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 
@@ -71,9 +73,8 @@ def trailers_only(status: Status, message: str = "") -> bytes:
 
 def _percent(message: str) -> bytes:
     """Percent-encoding as gRPC has it: all but printable ASCII, and the percent sign."""
-    return b"".join(
-        b"%c" % byte if 0x20 <= byte <= 0x7E and byte != 0x25 else b"%%%02X" % byte for byte in message.encode()
-    )
+    text = message[:_LONGEST_TEXT].encode(errors="replace")
+    return b"".join(b"%c" % byte if 0x20 <= byte <= 0x7E and byte != 0x25 else b"%%%02X" % byte for byte in text)
 
 
 def timeout(value: bytes) -> float | None:

@@ -24,6 +24,8 @@ class Health:
         self._watchers: set[Callable[[bytes], None]] = set()
 
     def change(self, *, serving: bool) -> None:
+        if serving == self._serving:
+            return
         self._serving = serving
         for watcher in list(self._watchers):
             watcher(self._state())

@@ -43,8 +43,9 @@ class Call:
         self._timer: asyncio.TimerHandle | None = None
 
     def limit(self, seconds: float) -> None:
-        """The client's deadline."""
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._too_late)
+        """The client's deadline. One that was answered at once needs none."""
+        if not self._over:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._too_late)
 
     def data(self, data: bytes) -> None:
         size = len(data)

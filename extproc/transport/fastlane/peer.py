@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from extproc.transport.fastlane.call import Call
+from extproc.transport.fastlane.patience import Patience
 from extproc.transport.http2.connection import Connection, Stream
 from extproc.transport.http2.frame import ErrorCode
 from extproc.transport.http2.limits import Limits
 from extproc.transport.http2.request import Request
 
-PREFACE_WITHIN: Final = 10.0
-"""Seconds until a connection must have begun to speak HTTP/2."""
-READS_WITHIN: Final = 30.0
-"""Seconds that a client may leave what we sent unread."""
 _UNREAD: Final = 1 << 20
-"""Bytes of it, from which on nothing more is read of him."""
+"""Bytes that a client has left unread, from which on nothing more is read of him."""
 
 
 class Calls(Protocol):
@@ -37,11 +35,13 @@ class Calls(Protocol):
 class Peer(asyncio.Protocol):
     """Both a protocol of asyncio and the handler of an HTTP/2 connection."""
 
-    def __init__(self, calls: Calls, limits: Limits) -> None:
+    def __init__(self, calls: Calls, limits: Limits, patience: Patience) -> None:
         self._calls = calls
+        self._patience = patience
         self.connection = Connection(self, limits)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        """What is waited for now: his first words, or that he reads."""
         self._flushing = False
 
     # As a protocol of asyncio
@@ -52,31 +52,28 @@ class Peer(asyncio.Protocol):
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=_UNREAD)
-        self._timer = asyncio.get_running_loop().call_later(PREFACE_WITHIN, self._too_slow)
+        self._wait(self._patience.speaks_within, self._too_slow)
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         self.connection.receive(data)
+        if self._timer is not None and self.connection.began:
+            self._wait_no_more()
         self._flush()
 
     def pause_writing(self) -> None:
         if self._transport is not None:
             self._transport.pause_reading()
-            self._timer = asyncio.get_running_loop().call_later(READS_WITHIN, self._too_slow)
+            self._wait(self._patience.reads_within, self._too_slow)
 
     def resume_writing(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        # What is the last is still to be read to its end.
         if self._transport is not None and not self._transport.is_closing():
+            self._wait_no_more()
             self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._wait_no_more()
         self.connection.end_of_input()
         if self.connection.fault:
             self._calls.fault(self.connection.fault)
@@ -117,6 +114,7 @@ class Peer(asyncio.Protocol):
             self._transport.write(out)
         if self.connection.closed:
             self._transport.close()
+            self._wait(self._patience.reads_within, self.abort)
 
     def leave(self) -> None:
         """Take no more calls, and close when those under way have ended."""
@@ -133,6 +131,15 @@ class Peer(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        self._wait_no_more()
+        self._timer = asyncio.get_running_loop().call_later(seconds, then)
+
+    def _wait_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _too_slow(self) -> None:
         self._calls.fault("the client sends or reads nothing")

@@ -12,6 +12,7 @@ from typing import Final
 from extproc.telemetry.seldom import Seldom
 from extproc.transport import health
 from extproc.transport.fastlane.call import Call, Check, Process, Refused, Watch
+from extproc.transport.fastlane.patience import Patience
 from extproc.transport.fastlane.peer import Peer
 from extproc.transport.grpc_wire import CONTENT_TYPE, UNSUPPORTED_MEDIA_TYPE, Status, timeout
 from extproc.transport.health import Health
@@ -40,6 +41,7 @@ class FastlaneServer:
         max_streams: int,
         shared: bool = False,
         seldom: Seldom | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """`address`: `unix:/path` or `host:port`; `new_stream` takes the W3C traceparent or an empty string.
 
@@ -50,6 +52,7 @@ class FastlaneServer:
         self._file = SocketFile(Path(path), shared=shared) if path != address else None
         self._new_stream = new_stream
         self._max_streams = max_streams
+        self._patience = patience or Patience()
         self._limits = replace(Limits(), streams=max_streams + _BEYOND)
         self._faults = FaultLog(seldom)
         self._health = Health()
@@ -57,6 +60,7 @@ class FastlaneServer:
         self._peers: set[Peer] = set()
         self._empty = asyncio.Event()
         self._server: asyncio.AbstractServer | None = None
+        self._stopping = False
 
     @property
     def streams(self) -> int:
@@ -95,6 +99,7 @@ class FastlaneServer:
 
     async def stop(self, grace: float) -> None:
         """Take no more streams, end the running ones after `grace` seconds."""
+        self._stopping = True
         if self._file is not None:
             self._file.withdraw()
         if self._server is not None:
@@ -121,13 +126,17 @@ class FastlaneServer:
         return True
 
     def _peer(self) -> Peer:
-        return Peer(self, self._limits)
+        return Peer(self, self._limits, self._patience)
 
     # What peers ask for
 
     def connected(self, peer: Peer) -> bool:
         self._peers.add(peer)
-        return len(self._peers) <= _MOST_CONNECTIONS
+        if len(self._peers) > _MOST_CONNECTIONS:
+            self.fault(f"{_MOST_CONNECTIONS} connections are open")
+            return False
+        # One may have been on its way when we began to stop.
+        return not self._stopping
 
     def lost(self, peer: Peer) -> None:
         self._peers.discard(peer)

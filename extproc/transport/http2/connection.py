@@ -5,7 +5,8 @@ numbers behind the rules are its sections.
 
 Rules
 1. A stream is known here from its HEADERS until both sides have ended it, or one has reset it. What still comes for
-   it then was under way, and is left alone, if we were the first to end it; else it is an error (5.1).
+   it then was under way, and is left alone, if we were the first to end it; else it is an error (5.1). RST_STREAM
+   and WINDOW_UPDATE may be under way in either case.
 2. The handler hears of a stream's end once: by `ended`, or by `reset`, which after `ended` still means that nobody
    waits for an answer.
 3. DATA counts against the windows as it arrives (6.9). They are opened again by what the handler has used, so what is
@@ -51,8 +52,8 @@ from extproc.transport.http2.request import Malformed, Request
 
 _LAST_WORD: Final = b"goodbye!"
 """Of the PING behind the first GOAWAY (6.8): once it is answered, what the peer began before is all there."""
-_REMEMBERED: Final = 1024
-"""Streams that we were the first to end."""
+_NOTHING: Final = bytearray()
+"""Is never changed."""
 
 
 class Stream:
@@ -82,7 +83,7 @@ class Stream:
         self.used = 0
         """Those that are, and that the window was not opened for again."""
         self.send_window = send_window
-        self.waiting = b""
+        self.waiting = _NOTHING
         """DATA that no window has room for yet."""
         self.waiting_end: bytes | None = None
         """The block of trailers that ends the stream behind it."""
@@ -131,17 +132,21 @@ class Connection:
         self._limits = limits = limits or Limits()
         self._blocks = HeaderBlocks(limits.header_list)
         self._useless = Allowance(limits.burst, limits.refill, clock)
-        self._abandoned = Allowance(limits.burst, limits.refill, clock)
+        self._abandoned = Allowance(limits.abandoned_burst, limits.abandoned_refill, clock)
         self.streams: dict[int, Stream] = {}
         self.closed = False
         """Nothing more is read or sent, but `out`."""
         self.fault = ""
         """Why we closed it, if for a fault of the peer's."""
+        self.began = False
+        """The peer's preface has come, and the head of its SETTINGS."""
         self._input = bytearray()
-        self._began = False
         self._last = 0
         """The highest stream that the peer began."""
-        self._ended_by_us: dict[int, None] = {}
+        self._ended: dict[int, bool] = {}
+        """The last streams that we ended: whether the peer had not."""
+        # More than he may have open, and so more than he can be sending on; before he has heard of the limit, too.
+        self._most_ended = 2 * limits.streams + 100
         self._block: bytearray | None = None
         """Of HEADERS without END_HEADERS."""
         self._block_stream = 0
@@ -166,9 +171,10 @@ class Connection:
                     Setting.INITIAL_WINDOW_SIZE: limits.window,
                     Setting.MAX_HEADER_LIST_SIZE: limits.header_list,
                 }
-            ),
-            frame.window_update(0, limits.connection_window - FIRST_WINDOW),
+            )
         ]
+        if limits.connection_window > FIRST_WINDOW:
+            self.out.append(frame.window_update(0, limits.connection_window - FIRST_WINDOW))
 
     def take(self) -> bytes:
         """What is to be sent now."""
@@ -203,7 +209,7 @@ class Connection:
     def _frames(self, data: bytes) -> bytes:  # noqa: PLR0912 - one loop: a call for each frame is what frames cost
         """All whole frames of `data`; what is left of it."""
         at, size = 0, len(data)
-        if not self._began:
+        if not self.began:
             if not PREFACE.startswith(data[: len(PREFACE)]):
                 raise _Fault(ErrorCode.PROTOCOL_ERROR, "this is no preface of HTTP/2")
             # The first frame's head comes with it: the preface is over when that is SETTINGS (3.4).
@@ -212,7 +218,7 @@ class Connection:
             at = len(PREFACE)
             if data[at + 3] != SETTINGS or data[at + 4] & ACK:
                 raise _Fault(ErrorCode.PROTOCOL_ERROR, "the preface is not followed by SETTINGS")
-            self._began = True
+            self.began = True
         streams = self.streams
         while size - at >= HEAD_SIZE and not self.closed:
             length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
@@ -260,6 +266,7 @@ class Connection:
             if len(payload) < 8:
                 raise _Fault(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY too short (6.8)")
             # He begins nothing more. What is open goes on, and he closes the connection.
+            self._spend()
         elif kind == PRIORITY:
             self._priority(number, payload)
         elif kind == PUSH_PROMISE:
@@ -288,18 +295,22 @@ class Connection:
             return
         if not number:
             raise _Fault(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0 (6.2)")
-        self._block, self._block_stream, self._block_ends, self._block_frames = bytearray(block), number, ends, 1
+        self._block, self._block_stream, self._block_ends, self._block_frames = bytearray(), number, ends, 0
+        self._add_to_block(self._block, block)
 
     def _continuation(self, number: int, flags: int, payload: bytes) -> None:
         if self._block is None:
             raise _Fault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing (6.10)")
-        self._block += payload
-        self._block_frames += 1
-        if len(self._block) > self._limits.header_block or self._block_frames > self._limits.continuations:
-            raise _Fault(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long, or in too many frames")
+        self._add_to_block(self._block, payload)
         if flags & END_HEADERS:
             block, self._block = bytes(self._block), None
             self._headers(number, block, self._block_ends)
+
+    def _add_to_block(self, block: bytearray, payload: bytes) -> None:
+        block += payload
+        self._block_frames += 1
+        if len(block) > self._limits.header_block or self._block_frames > self._limits.continuations:
+            raise _Fault(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long, or in too many frames")
 
     def _headers(self, number: int, block: bytes, ends: bool) -> None:
         if number <= self._last:
@@ -310,6 +321,7 @@ class Connection:
         self._last = number
         if self._last_accepted is not None and number > self._last_accepted:
             self._blocks.skip(block)
+            self._spend()
             self._note_ended(number)
             return
         try:
@@ -340,8 +352,10 @@ class Connection:
     def _trailers(self, number: int, block: bytes, ends: bool) -> None:
         stream = self.streams.get(number)
         if stream is None or stream.ended:
+            if not number & 1:
+                raise _Fault(ErrorCode.PROTOCOL_ERROR, f"a client cannot begin stream {number} (5.1.1)")
             self._blocks.skip(block)
-            if stream is not None or number not in self._ended_by_us:
+            if stream is not None or not self._ended.get(number):
                 raise _Fault(ErrorCode.STREAM_CLOSED, f"HEADERS on stream {number}, which has ended (5.1)")
             return
         try:
@@ -393,9 +407,9 @@ class Connection:
         if stream is not None:
             self._data(stream, payload, counted, flags & END_STREAM)
             return
-        if not number or number > self._last:
+        if not number & 1 or number > self._last:
             raise _Fault(ErrorCode.PROTOCOL_ERROR, f"DATA on stream {number}, which was not begun (5.1)")
-        if number not in self._ended_by_us:
+        if not self._ended.get(number):
             raise _Fault(ErrorCode.STREAM_CLOSED, f"DATA on stream {number}, which has ended (5.1)")
         self._receive_window -= counted
         if self._receive_window < 0:
@@ -425,18 +439,18 @@ class Connection:
     def _rst_stream(self, number: int, payload: bytes) -> None:
         if len(payload) != 4:
             raise _Fault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM is not four bytes long (6.4)")
-        if not number or number > self._last:
+        if not number & 1 or number > self._last:
             raise _Fault(ErrorCode.PROTOCOL_ERROR, f"RST_STREAM of stream {number}, which was not begun (6.4)")
         stream = self.streams.get(number)
         if stream is None:
-            if number not in self._ended_by_us:
+            if self._ended.pop(number, None) is None:
                 self._spend()
             return
         self._forget(stream)
+        self._handler.reset(stream, int.from_bytes(payload))
         # Envoy ends each exchange so once it has our reply. To give up before costs us, and is seldom.
         if not stream.answered and not self._abandoned.spend():
             raise _Fault(ErrorCode.ENHANCE_YOUR_CALM, "too many streams begun and given up (CVE-2023-44487)")
-        self._handler.reset(stream, int.from_bytes(payload))
 
     # Flow control of what we send
 
@@ -447,17 +461,19 @@ class Connection:
         if not number:
             if not increment:
                 raise _Fault(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of nothing (6.9)")
+            before = self._send_window
             self._send_window += increment
             if self._send_window > LARGEST_WINDOW:
                 raise _Fault(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is too large (6.9.1)")
-            for stream in list(self.streams.values()):
-                self._send_waiting(stream)
+            if before <= 0:
+                self._send_all_waiting()
             return
-        if number > self._last:
+        if not number & 1 or number > self._last:
             raise _Fault(ErrorCode.PROTOCOL_ERROR, f"WINDOW_UPDATE of stream {number}, which was not begun (5.1)")
         one = self.streams.get(number)
         if one is None:
-            self._spend()
+            if number not in self._ended:
+                self._spend()
         elif not increment:
             self._fail_stream(one, ErrorCode.PROTOCOL_ERROR)
         else:
@@ -481,28 +497,35 @@ class Connection:
         if len(payload) % 6:
             raise _Fault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS cut short (6.5)")
         self._spend()
+        first_window = self._first_send_window
         for at in range(0, len(payload), 6):
-            self._set(int.from_bytes(payload[at : at + 2]), int.from_bytes(payload[at + 2 : at + 6]))
+            setting, value = int.from_bytes(payload[at : at + 2]), int.from_bytes(payload[at + 2 : at + 6])
+            if setting == Setting.INITIAL_WINDOW_SIZE:
+                if value > LARGEST_WINDOW:
+                    raise _Fault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE is too large (6.5.2)")
+                first_window = value
+            elif setting == Setting.MAX_FRAME_SIZE:
+                if not LARGEST_FRAME <= value < 1 << 24:
+                    raise _Fault(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is out of its range (6.5.2)")
+                self._largest_frame = value
+            elif setting == Setting.ENABLE_PUSH and value > 1:
+                raise _Fault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1 (6.5.2)")
+            # Our header blocks use no table, and are short; we begin no streams; others say nothing to us.
+        # Before what they let out: until then the peer may count by his old ones.
         self.out.append(frame.SETTINGS_ACK)
+        if first_window != self._first_send_window:
+            self._change_first_window(first_window)
 
-    def _set(self, setting: int, value: int) -> None:
-        if setting == Setting.INITIAL_WINDOW_SIZE:
-            if value > LARGEST_WINDOW:
-                raise _Fault(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE is too large (6.5.2)")
-            change = value - self._first_send_window
-            self._first_send_window = value
-            for stream in list(self.streams.values()):
-                stream.send_window += change
-                if stream.send_window > LARGEST_WINDOW:
-                    raise _Fault(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window is too large (6.9.2)")
-                self._send_waiting(stream)
-        elif setting == Setting.MAX_FRAME_SIZE:
-            if not LARGEST_FRAME <= value < 1 << 24:
-                raise _Fault(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is out of its range (6.5.2)")
-            self._largest_frame = value
-        elif setting == Setting.ENABLE_PUSH and value > 1:
-            raise _Fault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1 (6.5.2)")
-        # Our header blocks use no table, and are short; we begin no streams; others say nothing to us.
+    def _change_first_window(self, size: int) -> None:
+        """Of all streams (6.9.2). One frame may name it often, and is for its last word."""
+        change = size - self._first_send_window
+        self._first_send_window = size
+        for stream in self.streams.values():
+            stream.send_window += change
+            if stream.send_window > LARGEST_WINDOW:
+                raise _Fault(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window is too large (6.9.2)")
+        if change > 0:
+            self._send_all_waiting()
 
     def _ping(self, number: int, flags: int, payload: bytes) -> None:
         if number:
@@ -516,6 +539,8 @@ class Connection:
             self._last_accepted = self._last
             self.out.append(frame.goaway(self._last, ErrorCode.NO_ERROR))
             self._leave_if_done()
+        else:
+            self._spend()
 
     def _priority(self, number: int, payload: bytes) -> None:
         if not number:
@@ -550,7 +575,10 @@ class Connection:
             self.out.append(b"%b\0\0%b" % (size.to_bytes(3), stream.id.to_bytes(4)))
             self.out.append(data)
         else:
-            stream.waiting += data
+            if stream.waiting:
+                stream.waiting += data
+            else:
+                stream.waiting = bytearray(data)
             self._send_some(stream)
 
     def send_trailers(self, stream: Stream, block: bytes) -> None:
@@ -562,6 +590,12 @@ class Connection:
         else:
             self.out.append(frame.headers(stream.id, block, end=True))
             self._sent_end(stream)
+
+    def _send_all_waiting(self) -> None:
+        for stream in list(self.streams.values()):
+            if self._send_window <= 0:
+                return
+            self._send_waiting(stream)
 
     def _send_waiting(self, stream: Stream) -> None:
         if not stream.waiting:
@@ -580,7 +614,8 @@ class Connection:
             room = min(self._send_window, stream.send_window, self._largest_frame)
             if room <= 0:
                 return
-            piece, stream.waiting = stream.waiting[:room], stream.waiting[room:]
+            piece = bytes(stream.waiting[:room])
+            del stream.waiting[:room]
             self._send_window -= len(piece)
             stream.send_window -= len(piece)
             self.out.append(frame.data(stream.id, piece, end=False))
@@ -589,7 +624,7 @@ class Connection:
         if not stream.ended:
             # The answer is whole, and no more of the request is wanted (8.1).
             self.out.append(frame.rst_stream(stream.id, ErrorCode.NO_ERROR))
-            self._note_ended(stream.id)
+        self._note_ended(stream.id, early=not stream.ended)
         self._forget(stream)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
@@ -626,10 +661,11 @@ class Connection:
         if self._last_accepted is not None and not self.streams:
             self.closed = True
 
-    def _note_ended(self, number: int) -> None:
-        self._ended_by_us[number] = None
-        if len(self._ended_by_us) > _REMEMBERED:
-            del self._ended_by_us[next(iter(self._ended_by_us))]
+    def _note_ended(self, number: int, *, early: bool = True) -> None:
+        """`early`: before the peer did."""
+        self._ended[number] = early
+        if len(self._ended) > self._most_ended:
+            del self._ended[next(iter(self._ended))]
 
     def _fail_stream(self, stream: Stream, code: ErrorCode) -> None:
         if not self._abandoned.spend():

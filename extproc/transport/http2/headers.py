@@ -8,12 +8,15 @@ is remembered without its value.
 Rules
 1. Before the acknowledgement the peer may use the default table, and each block goes through the decoder.
 2. What is remembered is bounded in number and size: a peer chooses the bytes.
-3. A block is cut at `traceparent` only where both sides of the cut decode by themselves to what the whole does.
+3. A block is cut at `traceparent` only where both sides of the cut decode by themselves to what the whole does, and
+   is known again only by both sides and a value that no field forbids. All else is decoded: what comes of a block
+   never depends on those before it.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
+from typing import Final, TypeVar
 
 import hpack
 from hpack.huffman_table import decode_huffman
@@ -27,8 +30,11 @@ _TRACEPARENT: Final = b"traceparent"
 _MARKS: Final = (b"\x88\x4d\x83\x21\x6b\x1d\x85\xa9\x3f", b"\x0btraceparent")
 """The name as a string literal (RFC 7541, section 5.2), with Huffman's code and without."""
 _HUFFMAN: Final = 0x80
+_USUAL: Final = b"0123456789abcdef-"
+"""What a traceparent is made of."""
 
 Fields = list[tuple[bytes, bytes]]
+_Key = TypeVar("_Key", bytes, tuple[bytes, bytes])
 
 
 class Undecodable(ValueError):
@@ -44,8 +50,8 @@ class HeaderBlocks:
         self._decoder = hpack.Decoder(largest_list)
         self._refused = False
         self._known: dict[bytes, Request] = {}
-        self._cut: dict[bytes, Request] = {}
-        """By the block without the value of its `traceparent`."""
+        self._cut: dict[tuple[bytes, bytes], Request] = {}
+        """By what is before the value of `traceparent`, and behind it."""
 
     def table_refused(self) -> None:
         """The peer has acknowledged a table of no size: its next block must begin by saying so (section 4.2)."""
@@ -53,26 +59,34 @@ class HeaderBlocks:
         self._decoder.max_allowed_table_size = 0
 
     def request(self, block: bytes) -> tuple[Request, bytes]:
-        """And the value of its first `traceparent`, or nothing. Raises Undecodable and request.Malformed."""
+        """Without `traceparent`, and the value of its first one, or nothing.
+
+        Raises Undecodable and request.Malformed.
+        """
         request = self._known.get(block)
         if request is not None:
             return request, b""
         cut = _cut(block)
         if cut is not None:
             before, value, after = cut
-            request = self._cut.get(before + after)
+            request = self._cut.get((before, after))
             if request is not None:
-                return request, _text(value)
+                text = _text(value)
+                if text is not None and not text.translate(None, _USUAL):
+                    return request, text
         alike = self._refused and self._decoder.header_table_size == 0
         fields = self._decode(block)
         request = Request.of(fields)
-        traceparent = request.fields.get(_TRACEPARENT, b"")
+        traceparent = request.fields.get(_TRACEPARENT)
+        if traceparent is not None:
+            others = {name: value for name, value in request.fields.items() if name != _TRACEPARENT}
+            request = replace(request, fields=others)
         if alike and len(block) <= _LONGEST_KNOWN:
-            if cut is not None and self._is_clean(cut, fields):
-                _remember(self._cut, cut[0] + cut[2], request)
-            elif not traceparent:
+            if traceparent is None:
                 _remember(self._known, block, request)
-        return request, traceparent
+            elif cut is not None and self._is_clean(cut, fields):
+                _remember(self._cut, (cut[0], cut[2]), request)
+        return request, traceparent or b""
 
     def trailers(self, block: bytes) -> None:
         """Those of a request: checked, and not used. Raises Undecodable and request.Malformed."""
@@ -106,13 +120,14 @@ def _decoded(decoder: hpack.Decoder, block: bytes) -> Fields:
     try:
         return [(bytes(name), bytes(value)) for name, value in decoder.decode(block, raw=True)]
     except (hpack.HPACKError, IndexError, ValueError) as error:
-        raise Undecodable(f"{type(error).__name__}: {error}") from error
+        # Its message may have all of the block in it.
+        raise Undecodable(type(error).__name__) from error
 
 
-def _remember(known: dict[bytes, Request], block: bytes, request: Request) -> None:
+def _remember(known: dict[_Key, Request], key: _Key, request: Request) -> None:
     if len(known) >= _MOST_KNOWN:
         known.clear()
-    known[block] = request
+    known[key] = request
 
 
 def _mark_of(before: bytes) -> bytes:
@@ -134,11 +149,11 @@ def _cut(block: bytes) -> tuple[bytes, bytes, bytes] | None:
     return None
 
 
-def _text(literal: bytes) -> bytes:
-    """Of a string literal with its length. Empty when it is none: it is then no traceparent either."""
+def _text(literal: bytes) -> bytes | None:
+    """Of a string literal with its length."""
     if not literal[0] & _HUFFMAN:
         return literal[1:]
     try:
         return decode_huffman(literal[1:])
     except hpack.HPACKError:
-        return b""
+        return None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from extproc.transport.http2.frame import FIRST_WINDOW, LARGEST_WINDOW
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -27,9 +29,21 @@ class Limits:
     continuations: int = 32
     """Frames that a header block may be in."""
     burst: int = 1000
-    """Frames of no use (SETTINGS, PING, PRIORITY, empty DATA, …), and streams reset without an answer, at once."""
+    """Frames of no use (SETTINGS, PING, PRIORITY, empty DATA, …) at once."""
     refill: float = 500.0
-    """Such frames, and such streams, that each second allows beyond it."""
+    """Such frames that each second allows beyond it."""
+    abandoned_burst: int = 10_000
+    """Streams reset without an answer, at once. Envoy gives up all that is open when a worker stood still, and must
+    not lose its connection over it."""
+    abandoned_refill: float = 5_000.0
+    """Such streams that each second allows beyond it: a fifth of a worker's time."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for windows that HTTP/2 cannot have (RFC 9113, section 6.9.2)."""
+        if not 0 < self.window <= LARGEST_WINDOW:
+            raise ValueError(f"window is from 1 to {LARGEST_WINDOW}")
+        if not FIRST_WINDOW <= self.connection_window <= LARGEST_WINDOW:
+            raise ValueError(f"connection_window is from {FIRST_WINDOW} to {LARGEST_WINDOW}")
 
 
 class Allowance:
