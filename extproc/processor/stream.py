@@ -13,7 +13,7 @@ from typing import Protocol, Self
 
 from extproc.auth.challenge import Challenge
 from extproc.processor.exchange import Exchange, ObserveWanted, RouteWanted
-from extproc.routing.message import RequestHead, ResponseHead
+from extproc.routing.message import RequestHead, ResponseHead, Unread
 from extproc.routing.router import Pending, Routed, Router
 
 
@@ -40,7 +40,7 @@ class Recording(Protocol):
 class Recorder(Protocol):
     """Counts and traces exchanges."""
 
-    def deciding(self, head: RequestHead, traceparent: str) -> Recording:
+    def deciding(self, head: RequestHead, traceparent: str | Unread) -> Recording:
         """`traceparent`: the W3C trace context that Envoy sent with the stream, or empty."""
 
 
@@ -52,7 +52,7 @@ class Stream:
         router: Router,
         challenge: Challenge,
         recorder: Recorder,
-        traceparent: str = "",
+        traceparent: str | Unread = "",
         *,
         show_reason: bool = True,
     ) -> None:

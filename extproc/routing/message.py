@@ -8,6 +8,7 @@ character and can be written back unchanged. A header that came more than once i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +44,11 @@ class ResponseHead:
     """
     attempts: int
     """Upstream attempts, the last one included; 0 when unknown."""
+
+
+class Unread(Protocol):
+    """A traceparent that is decoded when somebody reads it, by `str()`."""
+
+    @property
+    def unsampled(self) -> bool:
+        """It is known already that its trace is not recorded."""

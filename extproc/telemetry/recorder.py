@@ -22,7 +22,7 @@ from opentelemetry.semconv.attributes.http_attributes import HTTP_REQUEST_METHOD
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
 
 from extproc.routing.decision import Forward, Route
-from extproc.routing.message import RequestHead, ResponseHead
+from extproc.routing.message import RequestHead, ResponseHead, Unread
 from extproc.routing.reason import Reason
 from extproc.routing.router import Routed
 from extproc.telemetry import names
@@ -82,7 +82,7 @@ class ExchangeRecorder:
             description="Age of the lease that a read by tag was answered by",
         )
 
-    def deciding(self, head: RequestHead, traceparent: str) -> Deciding:
+    def deciding(self, head: RequestHead, traceparent: str | Unread) -> Deciding:
         """The request phase. `traceparent`: the W3C trace context of the stream, or empty."""
         parent = self._sampling.parent(traceparent, head.traceparent)
         if parent is None:

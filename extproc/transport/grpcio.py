@@ -12,7 +12,7 @@ from grpc_health.v1.health import aio as health_aio
 
 from extproc.telemetry.seldom import Seldom
 from extproc.transport.listening import ListenError, SocketFile, for_its_owner, try_port
-from extproc.transport.service import LARGEST_MESSAGE, METHOD, OUR_FAULT, FaultLog, MessageHandler, is_refusal
+from extproc.transport.service import LARGEST_MESSAGE, METHOD, OUR_FAULT, FaultLog, NewStream, is_refusal
 
 
 class GrpcioServer:
@@ -21,13 +21,13 @@ class GrpcioServer:
     def __init__(
         self,
         address: str,
-        new_stream: Callable[[str], MessageHandler],
+        new_stream: NewStream,
         *,
         max_streams: int,
         shared: bool = False,
         seldom: Seldom | None = None,
     ) -> None:
-        """`address`: `unix:/path` or `host:port`; `new_stream` takes the W3C traceparent or an empty string.
+        """`address`: `unix:/path` or `host:port`; `new_stream` takes the W3C traceparent, or an empty string.
 
         `shared`: the group of the socket's folder may connect, too.
         """

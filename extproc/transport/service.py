@@ -6,13 +6,14 @@ primary: refusing is done by an immediate response only.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import structlog
 
 from extproc.processor.codec import WireError
 from extproc.processor.exchange import ProtocolError
+from extproc.routing.message import Unread
 from extproc.telemetry.seldom import Seldom
 from extproc.telemetry.trace_context import of_caller
 
@@ -30,6 +31,10 @@ class MessageHandler(Protocol):
     def receive(self, data: bytes) -> bytes | Awaitable[bytes]:
         """The reply, at once where nothing is waited for. Raises, or its awaitable, codec.WireError and
         exchange.ProtocolError for what the peer did wrong."""
+
+
+NewStream = Callable[[str | Unread], MessageHandler]
+"""Takes the W3C traceparent of who calls, or nothing."""
 
 
 class Endpoint(Protocol):

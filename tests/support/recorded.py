@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from extproc.routing.message import RequestHead, ResponseHead
+from extproc.routing.message import RequestHead, ResponseHead, Unread
 from extproc.routing.router import Routed
 
 
@@ -51,8 +51,8 @@ class Recorder:
     traced: bool = False
     exchanges: list[Recorded] = field(default_factory=list)
 
-    def deciding(self, head: RequestHead, traceparent: str) -> Recorded:
-        self.exchanges.append(Recorded(head, traceparent, self.traced))
+    def deciding(self, head: RequestHead, traceparent: str | Unread) -> Recorded:
+        self.exchanges.append(Recorded(head, str(traceparent), self.traced))
         return self.exchanges[-1]
 
     @property

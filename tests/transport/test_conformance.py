@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from extproc.evidence.memory import MemoryStore
 from extproc.processor.codec import OtherPhase, WireError, encode_continue
 from extproc.processor.exchange import ProtocolError
 from extproc.processor.stream import Stream
+from extproc.routing.message import Unread
 from extproc.routing.policy import Policy
 from extproc.routing.router import Router
 from extproc.telemetry.seldom import Seldom
@@ -29,7 +30,7 @@ from extproc.telemetry.setup import configure_log
 from extproc.transport.fastlane.server import FastlaneServer
 from extproc.transport.grpcio import GrpcioServer
 from extproc.transport.listening import ListenError
-from extproc.transport.service import METHOD, Endpoint, MessageHandler
+from extproc.transport.service import METHOD, Endpoint, MessageHandler, NewStream
 from tests.support.clock import Clock
 from tests.support.heads import EVERY_TYPE
 from tests.support.messages import PRIMARY, Reply, request_head, response_head
@@ -52,8 +53,8 @@ class Scripted:
     release: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def stream(self, traceparent: str) -> Scripted:
-        self.traceparents.append(traceparent)
+    def stream(self, traceparent: str | Unread) -> Scripted:
+        self.traceparents.append(str(traceparent))
         return self
 
     async def receive(self, data: bytes) -> bytes:
@@ -110,14 +111,14 @@ class Transport:
 
     kind: type[GrpcioServer] | type[FastlaneServer]
 
-    def server(self, address: str, new_stream: Callable[[str], MessageHandler], **options: Any) -> Endpoint:
+    def server(self, address: str, new_stream: NewStream, **options: Any) -> Endpoint:
         return self.kind(address, new_stream, **options)
 
     @asynccontextmanager
     async def serving(
         self,
         address: str,
-        new_stream: Callable[[str], MessageHandler],
+        new_stream: NewStream,
         max_streams: int = 10,
         *,
         shared: bool = False,
@@ -146,7 +147,7 @@ async def test_a_whole_exchange(transport: Transport, address: str) -> None:
     store = MemoryStore(absent_ttl=5)
     router = Router(verifier=None, facts=store, writes=Backlog(store), policy=Policy(), now=lambda: 0.0)
 
-    def stream(traceparent: str) -> Stream:
+    def stream(traceparent: str | Unread) -> Stream:
         return Stream(router, Challenge("https://issuer/", "registry"), Recorder(), traceparent)
 
     async with transport.serving(address, stream) as (_, client):
@@ -237,7 +238,7 @@ async def test_an_error_is_logged_with_the_trace_of_who_called(
 
 
 async def test_a_stream_that_cannot_be_made_is_an_error_too(transport: Transport, tmp_path: Path) -> None:
-    def broken(traceparent: str) -> MessageHandler:
+    def broken(traceparent: str | Unread) -> MessageHandler:
         raise RuntimeError("broken")
 
     async with transport.serving(f"unix:{tmp_path}/w.sock", broken) as (_, client):

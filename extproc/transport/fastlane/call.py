@@ -15,7 +15,8 @@ from typing import Protocol
 from extproc.transport.grpc_wire import OK, PREFIX, RESPONSE, BadMessage, Messages, Status, trailers, trailers_only
 from extproc.transport.health import Health
 from extproc.transport.http2.connection import Connection, Stream
-from extproc.transport.service import LARGEST_MESSAGE, OUR_FAULT, FaultLog, MessageHandler, is_refusal
+from extproc.transport.http2.traceparent import Traceparent
+from extproc.transport.service import LARGEST_MESSAGE, OUR_FAULT, FaultLog, NewStream, is_refusal
 
 
 class Caller(Protocol):
@@ -151,8 +152,8 @@ class Process(Call):
         caller: Caller,
         stream: Stream,
         *,
-        new_stream: Callable[[str], MessageHandler],
-        traceparent: str,
+        new_stream: NewStream,
+        traceparent: Traceparent,
         faults: FaultLog,
         on_over: Callable[[], None],
     ) -> None:
@@ -196,7 +197,7 @@ class Process(Call):
         self._caller.flush_soon()
 
     def _fail(self, error: Exception) -> None:
-        self._faults.tell(error, self._traceparent)
+        self._faults.tell(error, str(self._traceparent))
         if is_refusal(error):
             self._end(Status.INVALID_ARGUMENT, str(error))
         else:

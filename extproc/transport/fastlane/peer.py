@@ -12,6 +12,7 @@ from extproc.transport.http2.connection import Connection, Stream
 from extproc.transport.http2.frame import ErrorCode
 from extproc.transport.http2.limits import Limits
 from extproc.transport.http2.request import Request
+from extproc.transport.http2.traceparent import Traceparent
 
 _UNREAD: Final = 1 << 20
 """Bytes that a client has left unread, from which on nothing more is read of him."""
@@ -20,7 +21,7 @@ _UNREAD: Final = 1 << 20
 class Calls(Protocol):
     """Makes calls."""
 
-    def call(self, peer: Peer, stream: Stream, request: Request, traceparent: bytes) -> Call | None:
+    def call(self, peer: Peer, stream: Stream, request: Request, traceparent: Traceparent) -> Call | None:
         """None: it was answered at once, and nothing of it is left."""
 
     def connected(self, peer: Peer) -> bool:
@@ -81,7 +82,7 @@ class Peer(asyncio.Protocol):
 
     # As the handler of an HTTP/2 connection
 
-    def request(self, stream: Stream, request: Request, traceparent: bytes) -> None:
+    def request(self, stream: Stream, request: Request, traceparent: Traceparent) -> None:
         stream.call = self._calls.call(self, stream, request, traceparent)
 
     def data(self, stream: Stream, data: bytes) -> None:

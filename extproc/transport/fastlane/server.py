@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -19,8 +18,9 @@ from extproc.transport.health import Health
 from extproc.transport.http2.connection import Stream
 from extproc.transport.http2.limits import Limits
 from extproc.transport.http2.request import Request
+from extproc.transport.http2.traceparent import Traceparent
 from extproc.transport.listening import ListenError, SocketFile, for_its_owner, try_port
-from extproc.transport.service import METHOD, FaultLog, MessageHandler
+from extproc.transport.service import METHOD, FaultLog, NewStream
 
 _METHOD: Final = METHOD.encode()
 _MOST_CONNECTIONS: Final = 1000
@@ -36,14 +36,14 @@ class FastlaneServer:
     def __init__(
         self,
         address: str,
-        new_stream: Callable[[str], MessageHandler],
+        new_stream: NewStream,
         *,
         max_streams: int,
         shared: bool = False,
         seldom: Seldom | None = None,
         patience: Patience | None = None,
     ) -> None:
-        """`address`: `unix:/path` or `host:port`; `new_stream` takes the W3C traceparent or an empty string.
+        """`address`: `unix:/path` or `host:port`; `new_stream` takes the W3C traceparent, if there is one.
 
         `shared`: the group of the socket's folder may connect, too.
         """
@@ -146,7 +146,7 @@ class FastlaneServer:
     def fault(self, fault: str) -> None:
         self._faults.tell_connection(fault)
 
-    def call(self, peer: Peer, stream: Stream, request: Request, traceparent: bytes) -> Call | None:
+    def call(self, peer: Peer, stream: Stream, request: Request, traceparent: Traceparent) -> Call | None:
         fields = request.fields
         if request.method != b"POST" or not fields.get(b"content-type", b"").startswith(CONTENT_TYPE):
             peer.connection.send_headers(stream, UNSUPPORTED_MEDIA_TYPE, end=True)
@@ -162,7 +162,7 @@ class FastlaneServer:
             call.limit(seconds)
         return call
 
-    def _of(self, peer: Peer, stream: Stream, path: bytes, traceparent: bytes) -> Call:
+    def _of(self, peer: Peer, stream: Stream, path: bytes, traceparent: Traceparent) -> Call:
         if path == _METHOD:
             if self._streams >= self._max_streams:
                 # The request goes to the primary.
@@ -172,7 +172,7 @@ class FastlaneServer:
                 peer,
                 stream,
                 new_stream=self._new_stream,
-                traceparent=traceparent.decode("latin-1"),
+                traceparent=traceparent,
                 faults=self._faults,
                 on_over=self._one_less,
             )

@@ -49,6 +49,7 @@ from extproc.transport.http2.frame import (
 from extproc.transport.http2.headers import HeaderBlocks, Undecodable
 from extproc.transport.http2.limits import Allowance, Limits
 from extproc.transport.http2.request import Malformed, Request
+from extproc.transport.http2.traceparent import Traceparent
 
 _LAST_WORD: Final = b"goodbye!"
 """Of the PING behind the first GOAWAY (6.8): once it is answered, what the peer began before is all there."""
@@ -98,7 +99,7 @@ class Stream:
 class Handler(Protocol):
     """Hears what the peer does. None of these may raise."""
 
-    def request(self, stream: Stream, request: Request, traceparent: bytes) -> None:
+    def request(self, stream: Stream, request: Request, traceparent: Traceparent) -> None:
         """A stream begins."""
 
     def data(self, stream: Stream, data: bytes) -> None:

@@ -19,9 +19,9 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 import hpack
-from hpack.huffman_table import decode_huffman
 
 from extproc.transport.http2.request import Request, check_trailers
+from extproc.transport.http2.traceparent import NO_TRACEPARENT, Traceparent, text_of
 
 _MOST_KNOWN: Final = 256
 _LONGEST_KNOWN: Final = 1024
@@ -30,8 +30,6 @@ _TRACEPARENT: Final = b"traceparent"
 _MARKS: Final = (b"\x88\x4d\x83\x21\x6b\x1d\x85\xa9\x3f", b"\x0btraceparent")
 """The name as a string literal (RFC 7541, section 5.2), with Huffman's code and without."""
 _HUFFMAN: Final = 0x80
-_USUAL: Final = b"0123456789abcdef-"
-"""What a traceparent is made of."""
 
 Fields = list[tuple[bytes, bytes]]
 _Key = TypeVar("_Key", bytes, tuple[bytes, bytes])
@@ -58,35 +56,35 @@ class HeaderBlocks:
         self._refused = True
         self._decoder.max_allowed_table_size = 0
 
-    def request(self, block: bytes) -> tuple[Request, bytes]:
+    def request(self, block: bytes) -> tuple[Request, Traceparent]:
         """Without `traceparent`, and the value of its first one, or nothing.
 
         Raises Undecodable and request.Malformed.
         """
         request = self._known.get(block)
         if request is not None:
-            return request, b""
+            return request, NO_TRACEPARENT
         cut = _cut(block)
         if cut is not None:
             before, value, after = cut
             request = self._cut.get((before, after))
             if request is not None:
-                text = _text(value)
-                if text is not None and not text.translate(None, _USUAL):
-                    return request, text
+                traceparent = Traceparent.usual(value)
+                if traceparent is not None:
+                    return request, traceparent
         alike = self._refused and self._decoder.header_table_size == 0
         fields = self._decode(block)
         request = Request.of(fields)
-        traceparent = request.fields.get(_TRACEPARENT)
-        if traceparent is not None:
+        text = request.fields.get(_TRACEPARENT)
+        if text is not None:
             others = {name: value for name, value in request.fields.items() if name != _TRACEPARENT}
             request = replace(request, fields=others)
         if alike and len(block) <= _LONGEST_KNOWN:
-            if traceparent is None:
+            if text is None:
                 _remember(self._known, block, request)
             elif cut is not None and self._is_clean(cut, fields):
                 _remember(self._cut, (cut[0], cut[2]), request)
-        return request, traceparent or b""
+        return request, NO_TRACEPARENT if text is None else Traceparent(text)
 
     def trailers(self, block: bytes) -> None:
         """Those of a request: checked, and not used. Raises Undecodable and request.Malformed."""
@@ -108,7 +106,7 @@ class HeaderBlocks:
             behind = _decoded(self._empty_table(), after)
         except Undecodable:
             return False
-        return [*ahead, (_TRACEPARENT, _text(value)), *behind] == fields and _TRACEPARENT not in dict(ahead)
+        return [*ahead, (_TRACEPARENT, text_of(value)), *behind] == fields and _TRACEPARENT not in dict(ahead)
 
     def _empty_table(self) -> hpack.Decoder:
         decoder = hpack.Decoder(self._largest)
@@ -147,13 +145,3 @@ def _cut(block: bytes) -> tuple[bytes, bytes, bytes] | None:
             end = start + 1 + length
             return block[:start], block[start:end], block[end:]
     return None
-
-
-def _text(literal: bytes) -> bytes | None:
-    """Of a string literal with its length."""
-    if not literal[0] & _HUFFMAN:
-        return literal[1:]
-    try:
-        return decode_huffman(literal[1:])
-    except hpack.HPACKError:
-        return None

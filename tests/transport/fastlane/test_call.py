@@ -11,11 +11,12 @@ import structlog
 from grpc_health.v1 import health_pb2
 
 from extproc.processor.codec import WireError
+from extproc.routing.message import Unread
 from extproc.transport.fastlane.server import FastlaneServer
 from extproc.transport.grpc_wire import message
 from extproc.transport.health import CHECK, WATCH
 from extproc.transport.http2.frame import END_STREAM, Setting, data, settings, window_update
-from extproc.transport.service import MessageHandler
+from extproc.transport.service import MessageHandler, NewStream
 from tests.transport.fastlane.conftest import Timed, turns
 from tests.transport.fastlane.wire import Client, request
 from tests.transport.http2.dialogue import raw
@@ -33,7 +34,7 @@ class Now:
     def __init__(self) -> None:
         self.asked: list[bytes] = []
 
-    def stream(self, traceparent: str) -> Now:
+    def stream(self, traceparent: str | Unread) -> Now:
         return self
 
     def receive(self, data: bytes) -> bytes:
@@ -45,7 +46,7 @@ class Now:
         return b"<" + data
 
 
-def serving(new_stream: Callable[[str], MessageHandler]) -> FastlaneServer:
+def serving(new_stream: NewStream) -> FastlaneServer:
     return FastlaneServer("unix:/unused", new_stream, max_streams=5)
 
 
@@ -215,7 +216,7 @@ async def test_a_deadline_while_the_reply_waits_for_a_window(client: Client, tim
 
 @pytest.mark.parametrize("how", ["answered", "reset", "refused", "broken", "unknown method", "no room"])
 async def test_no_timer_outlives_its_call(new_client: NewClient, timed: Timed, how: str) -> None:
-    def broken(traceparent: str) -> MessageHandler:
+    def broken(traceparent: str | Unread) -> MessageHandler:
         raise RuntimeError
 
     client = new_client(serving(broken if how == "broken" else Now().stream))

@@ -15,6 +15,7 @@ import h2.events
 import pytest
 import uvloop
 
+from extproc.routing.message import Unread
 from extproc.transport.fastlane.server import FastlaneServer
 from extproc.transport.grpc_wire import Messages, message
 from extproc.transport.service import METHOD
@@ -26,7 +27,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 class Echo:
     """Answers every other message at once, and the others a turn later."""
 
-    def __init__(self, traceparent: str) -> None:
+    def __init__(self, traceparent: str | Unread) -> None:
         self._later = False
 
     def receive(self, data: bytes) -> bytes | Coroutine[Any, Any, bytes]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
+from extproc.routing.message import Unread
 from extproc.transport.fastlane import server as module
 from extproc.transport.fastlane.patience import Patience
 from extproc.transport.fastlane.server import FastlaneServer
@@ -177,7 +178,7 @@ async def test_too_many_connections(new_client: NewClient, monkeypatch: pytest.M
 
 
 class AtOnce:
-    def stream(self, traceparent: str) -> AtOnce:
+    def stream(self, traceparent: str | Unread) -> AtOnce:
         return self
 
     def receive(self, data: bytes) -> bytes:

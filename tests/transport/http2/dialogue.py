@@ -36,6 +36,7 @@ from extproc.transport.http2.frame import (
 )
 from extproc.transport.http2.limits import Limits
 from extproc.transport.http2.request import Request
+from extproc.transport.http2.traceparent import Traceparent
 from tests.support.clock import Clock
 
 Told = tuple[Any, ...]
@@ -107,7 +108,7 @@ class Recorder:
     streams: dict[int, Stream] = field(default_factory=dict)
     requests: dict[int, Request] = field(default_factory=dict)
 
-    def request(self, stream: Stream, request: Request, traceparent: bytes) -> None:
+    def request(self, stream: Stream, request: Request, traceparent: Traceparent) -> None:
         self.streams[stream.id], self.requests[stream.id] = stream, request
         self.told.append(("request", stream.id))
 

@@ -9,6 +9,7 @@ from extproc.transport.http2.connection import Connection, Stream
 from extproc.transport.http2.frame import ErrorCode
 from extproc.transport.http2.limits import Limits
 from extproc.transport.http2.request import Request
+from extproc.transport.http2.traceparent import Traceparent
 from tests.support.clock import Clock
 
 
@@ -35,7 +36,7 @@ class Echo:
         """Takes what comes, and answers when `work` is called."""
         self.connection = Connection(self, limits, self.clock)
 
-    def request(self, stream: Stream, request: Request, traceparent: bytes) -> None:
+    def request(self, stream: Stream, request: Request, traceparent: Traceparent) -> None:
         assert stream.id not in self.heard
         self.heard[stream.id] = Heard(stream)
 

@@ -37,9 +37,9 @@ def trace(value: bytes, *, name: bool = False, text: bool = False, first: bytes 
     )
 
 
-def settled() -> HeaderBlocks:
+def settled() -> Blocks:
     """The peer has acknowledged that there is no table, and said so in a block."""
-    blocks = HeaderBlocks(LARGEST)
+    blocks = Blocks(LARGEST)
     blocks.table_refused()
     blocks.skip(NO_TABLE)
     return blocks
@@ -49,27 +49,27 @@ def settled() -> HeaderBlocks:
 
 
 def test_before_the_acknowledgement_the_peer_has_a_table() -> None:
-    blocks, encoder = HeaderBlocks(LARGEST), hpack.Encoder()
+    blocks, encoder = Blocks(LARGEST), hpack.Encoder()
     first = encoder.encode([*POST, (b"a", b"1")])
     second = encoder.encode([*POST, (b"a", b"1")])
     assert len(second) < len(first)
     for encoded in (first, second, second):
-        assert blocks.request(encoded)[0].fields == {b"a": b"1"}
+        assert blocks.read(encoded)[0].fields == {b"a": b"1"}
     assert not blocks._known
 
 
 def test_the_same_bytes_mean_something_else_as_long_as_there_is_a_table() -> None:
-    blocks = HeaderBlocks(LARGEST)
+    blocks = Blocks(LARGEST)
     for value in (b"1", b"2"):
         blocks.skip(literal(b"a", value, b"\x40"))
-        assert blocks.request(HEAD + b"\xbe")[0].fields == {b"a": value}
+        assert blocks.read(HEAD + b"\xbe")[0].fields == {b"a": value}
 
 
 def test_the_first_block_after_it_says_that_the_table_is_gone() -> None:
-    blocks = HeaderBlocks(LARGEST)
+    blocks = Blocks(LARGEST)
     blocks.table_refused()
-    assert blocks.request(NO_TABLE + HEAD)[0].path == b"/p"
-    assert blocks.request(HEAD)[0].path == b"/p"
+    assert blocks.read(NO_TABLE + HEAD)[0].path == b"/p"
+    assert blocks.read(HEAD)[0].path == b"/p"
 
 
 @pytest.mark.parametrize(
@@ -82,25 +82,25 @@ def test_the_first_block_after_it_says_that_the_table_is_gone() -> None:
     ],
 )
 def test_otherwise_it_is_an_error(encoded: bytes) -> None:
-    blocks = HeaderBlocks(LARGEST)
+    blocks = Blocks(LARGEST)
     blocks.table_refused()
     with pytest.raises(Undecodable):
-        blocks.request(encoded)
+        blocks.read(encoded)
 
 
 @pytest.mark.parametrize("encoded", [b"\x21" + HEAD, HEAD + b"\xbe"], ids=["a size", "an entry"])
 def test_nor_does_the_table_come_back(encoded: bytes) -> None:
     blocks = settled()
     with pytest.raises(Undecodable):
-        blocks.request(encoded)
+        blocks.read(encoded)
 
 
 def test_what_is_put_into_no_table_is_not_there() -> None:
     blocks = settled()
     encoded = HEAD + literal(b"a", b"1", b"\x40")
-    assert blocks.request(encoded)[0] is blocks.request(encoded)[0]
+    assert blocks.read(encoded)[0] is blocks.read(encoded)[0]
     with pytest.raises(Undecodable):
-        blocks.request(HEAD + b"\xbe")
+        blocks.read(HEAD + b"\xbe")
 
 
 @pytest.mark.parametrize(
@@ -119,18 +119,18 @@ def test_what_is_put_into_no_table_is_not_there() -> None:
     ],
 )
 def test_what_is_not_hpack(encoded: bytes) -> None:
-    for blocks in (HeaderBlocks(LARGEST), settled()):
-        for use in (blocks.request, blocks.trailers, blocks.skip):
+    for blocks in (Blocks(LARGEST), settled()):
+        for use in (blocks.read, blocks.trailers, blocks.skip):
             with pytest.raises(Undecodable) as raised:
                 use(HEAD + encoded)
             assert str(raised.value).isidentifier()
 
 
 def test_a_list_larger_than_allowed() -> None:
-    blocks = HeaderBlocks(200)
-    assert blocks.request(block(*POST))[0].path == b"/p"
+    blocks = Blocks(200)
+    assert blocks.read(block(*POST))[0].path == b"/p"
     with pytest.raises(Undecodable):
-        blocks.request(block(*POST, (b"a", b"b" * 80)))
+        blocks.read(block(*POST, (b"a", b"b" * 80)))
 
 
 # What is remembered
@@ -138,10 +138,10 @@ def test_a_list_larger_than_allowed() -> None:
 
 def test_a_block_is_decoded_once() -> None:
     blocks = settled()
-    request, traceparent = blocks.request(HEAD)
+    request, traceparent = blocks.read(HEAD)
     assert traceparent == b""
-    assert blocks.request(HEAD)[0] is request
-    assert blocks.request(HEAD + literal(b"a", b"b"))[0] is not request
+    assert blocks.read(HEAD)[0] is request
+    assert blocks.read(HEAD + literal(b"a", b"b"))[0] is not request
 
 
 @pytest.mark.parametrize("name", [False, True], ids=["plain name", "coded name"])
@@ -150,20 +150,20 @@ def test_a_block_is_decoded_once() -> None:
 @pytest.mark.parametrize("behind", [b"", literal(b"a", b"b")], ids=["last", "among others"])
 def test_a_block_is_decoded_once_for_all_traceparents(name: bool, text: bool, first: bytes, behind: bytes) -> None:
     blocks = settled()
-    request, traceparent = blocks.request(HEAD + trace(TRACE, name=name, text=text, first=first) + behind)
+    request, traceparent = blocks.read(HEAD + trace(TRACE, name=name, text=text, first=first) + behind)
     assert traceparent == TRACE
-    again, traceparent = blocks.request(HEAD + trace(OTHER, name=name, text=text, first=first) + behind)
+    again, traceparent = blocks.read(HEAD + trace(OTHER, name=name, text=text, first=first) + behind)
     assert traceparent == OTHER
     assert again is request
     # And as the other kind of string.
-    again, traceparent = blocks.request(HEAD + trace(OTHER, name=name, text=not text, first=first) + behind)
+    again, traceparent = blocks.read(HEAD + trace(OTHER, name=name, text=not text, first=first) + behind)
     assert (again, traceparent) == (request, OTHER)
 
 
 def test_the_request_is_without_its_traceparent() -> None:
-    for blocks in (HeaderBlocks(LARGEST), settled()):
+    for blocks in (Blocks(LARGEST), settled()):
         for value in (TRACE, OTHER):
-            request, _ = blocks.request(HEAD + trace(value) + literal(b"a", b"b"))
+            request, _ = blocks.read(HEAD + trace(value) + literal(b"a", b"b"))
             assert request.fields == {b"a": b"b"}
 
 
@@ -171,9 +171,9 @@ def test_malformed_and_undecodable_blocks_are_not_remembered() -> None:
     blocks = settled()
     for _ in range(2):
         with pytest.raises(Malformed):
-            blocks.request(HEAD + literal(b"A", b"b"))
+            blocks.read(HEAD + literal(b"A", b"b"))
         with pytest.raises(Undecodable):
-            blocks.request(HEAD + b"\xbe")
+            blocks.read(HEAD + b"\xbe")
     assert not blocks._known
     assert not blocks._cut
 
@@ -190,7 +190,7 @@ def test_malformed_and_undecodable_blocks_are_not_remembered() -> None:
 def test_what_is_remembered_is_bounded(make: Callable[[int], bytes]) -> None:
     blocks = settled()
     for number in range(2000):
-        blocks.request(make(number))
+        blocks.read(make(number))
         assert len(blocks._known) <= 256
         assert len(blocks._cut) <= 256
     assert all(len(each) <= 1024 for each in blocks._known)
@@ -201,10 +201,20 @@ def test_one_that_was_dropped_is_decoded_again() -> None:
     blocks = settled()
     for _ in range(2):
         for number in range(300):
-            assert blocks.request(HEAD + literal(b"a", b"%d" % number))[0].fields == {b"a": b"%d" % number}
+            assert blocks.read(HEAD + literal(b"a", b"%d" % number))[0].fields == {b"a": b"%d" % number}
 
 
 # It changes nothing
+
+
+class Blocks(HeaderBlocks):
+    """With traceparents that have been read."""
+
+    def read(self, encoded: bytes) -> tuple[Request, bytes]:
+        request, traceparent = self.request(encoded)
+        text = str(traceparent)
+        assert not traceparent.unsampled or text.endswith("-00")
+        return request, text.encode("latin-1")
 
 
 def outcome(decode: Callable[[bytes], tuple[Request, bytes]], encoded: bytes) -> Any:
@@ -278,7 +288,7 @@ def test_hostile_blocks(tails: list[bytes]) -> None:
     for order in (tails, tails[::-1], tails * 2):
         blocks = settled()
         for tail in order:
-            assert outcome(blocks.request, HEAD + tail) == outcome(as_if_alone, HEAD + tail), tail
+            assert outcome(blocks.read, HEAD + tail) == outcome(as_if_alone, HEAD + tail), tail
 
 
 SOME_BYTES = st.sampled_from(
@@ -306,4 +316,4 @@ def test_what_comes_of_a_block_does_not_depend_on_those_before_it(tails: list[by
     blocks = settled()
     for index in order:
         encoded = HEAD + tails[index % len(tails)]
-        assert outcome(blocks.request, encoded) == outcome(as_if_alone, encoded)
+        assert outcome(blocks.read, encoded) == outcome(as_if_alone, encoded)
