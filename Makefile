@@ -53,6 +53,11 @@ bench-store: setup ## memory of 10 million digests in Redis, 1,000 a name: under
 bench-telemetry: setup ## CPU that telemetry costs the processor for each exchange, with 1 % traced
 	$(BIN)/python -m bench.telemetry_cost
 
+.PHONY: capacity
+capacity: setup ## a large site's day, simulated: what the gateway would do and need; tables, build/capacity.json, charts
+	@[ -d $(VENV)/lib/python3*/site-packages/matplotlib ] || PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m bench.capacity
+
 .PHONY: test-deep
 test-deep: setup ## the model check at full length: 2,000 stories of 50 steps
 	GEO_TEST_MODEL_EXAMPLES=2000 GEO_TEST_MODEL_REDIS_EXAMPLES=200 $(BIN)/pytest -v tests/model
