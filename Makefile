@@ -45,6 +45,10 @@ test-load: setup ## the promises at full length: 1,000 rounds, store failovers, 
 test-faults: setup ## every fault of docs/faults.md at full length: 5,000 requests each; build/faults.json
 	GEO_TEST_FAULT_REQUESTS=5000 $(BIN)/pytest -v tests/faults tests/e2e/test_live.py
 
+.PHONY: bench
+bench: setup ## what an exchange, a pull and the store cost, beside yardsticks: build/bench.json, tables, charts
+	.ci/bench
+
 .PHONY: bench-store
 bench-store: setup ## memory of 10 million digests in Redis, 1,000 a name: under 1.2 GB
 	$(BIN)/python bench/store_memory.py
