@@ -10,10 +10,12 @@ Rules
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from extproc.auth.grant import Access, Grant
 from extproc.oci.operation import Kind, Operation
+from extproc.oci.reference import Name
 
 _REPOSITORY: Final = "repository"
 _CATALOG: Final = (Access("registry", "catalog", "*"),)
@@ -42,10 +44,14 @@ def required_access(operation: Operation) -> tuple[Access, ...]:
         return ()
     deletes = operation.kind is Kind.WRITE and operation.method == "DELETE"
     actions = _DELETE if deletes else _ACTIONS[operation.kind]
+    return _on_repository(name, actions, operation.mount_from)
+
+
+@lru_cache(maxsize=4096)
+def _on_repository(name: Name, actions: tuple[str, ...], source: Name | None) -> tuple[Access, ...]:
+    # Names that are asked for are asked for again.
     needed = tuple(Access(_REPOSITORY, name, action) for action in actions)
-    if operation.mount_from is not None:
-        needed += (Access(_REPOSITORY, operation.mount_from, "pull"),)
-    return needed
+    return needed if source is None else (*needed, Access(_REPOSITORY, source, "pull"))
 
 
 def missing_access(operation: Operation, grant: Grant) -> tuple[Access, ...]:
