@@ -37,6 +37,9 @@ class Kind(Enum):
     MALFORMED = "malformed"
     """A write that must be refused: parse.py, rule 3."""
 
+    # Each request is looked up in several tables by it, and Enum's own hash is a function in Python.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:

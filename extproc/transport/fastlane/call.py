@@ -105,10 +105,12 @@ class Call:
                 self._no_more()
 
     def _reply(self, message: bytes) -> None:
-        if not self._answered:
+        framed = b"\0%b%b" % (len(message).to_bytes(4), message)
+        if self._answered:
+            self._connection.send_data(self._stream, framed)
+        else:
             self._answered = True
-            self._connection.send_headers(self._stream, RESPONSE)
-        self._connection.send_data(self._stream, b"\0%b%b" % (len(message).to_bytes(4), message))
+            self._connection.send_answer(self._stream, RESPONSE, framed)
 
     def _end(self, status: Status, message: str = "") -> None:
         if self._over:

@@ -44,6 +44,8 @@ class Peer(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         """What is waited for now: his first words, or that he reads."""
         self._flushing = False
+        self.usual: Request | None = None
+        """A head that was found to begin an exchange: the next ones are mostly the very same."""
 
     # As a protocol of asyncio
 

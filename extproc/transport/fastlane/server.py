@@ -147,6 +147,8 @@ class FastlaneServer:
         self._faults.tell_connection(fault)
 
     def call(self, peer: Peer, stream: Stream, request: Request, traceparent: Traceparent) -> Call | None:
+        if request is peer.usual:
+            return self._process(peer, stream, traceparent)
         fields = request.fields
         if request.method != b"POST" or not fields.get(b"content-type", b"").startswith(CONTENT_TYPE):
             peer.connection.send_headers(stream, UNSUPPORTED_MEDIA_TYPE, end=True)
@@ -160,27 +162,32 @@ class FastlaneServer:
         call = self._of(peer, stream, request.path, traceparent)
         if seconds is not None:
             call.limit(seconds)
+        elif request.path == _METHOD:
+            peer.usual = request
         return call
 
     def _of(self, peer: Peer, stream: Stream, path: bytes, traceparent: Traceparent) -> Call:
         if path == _METHOD:
-            if self._streams >= self._max_streams:
-                # The request goes to the primary.
-                return Refused(peer, stream, Status.RESOURCE_EXHAUSTED, f"{self._max_streams} streams are running")
-            self._streams += 1
-            return Process(
-                peer,
-                stream,
-                new_stream=self._new_stream,
-                traceparent=traceparent,
-                faults=self._faults,
-                on_over=self._one_less,
-            )
+            return self._process(peer, stream, traceparent)
         if path == health.CHECK:
             return Check(peer, stream, self._health)
         if path == health.WATCH:
             return Watch(peer, stream, self._health)
         return Refused(peer, stream, Status.UNIMPLEMENTED, "there is no such method here")
+
+    def _process(self, peer: Peer, stream: Stream, traceparent: Traceparent) -> Call:
+        if self._streams >= self._max_streams:
+            # The request goes to the primary.
+            return Refused(peer, stream, Status.RESOURCE_EXHAUSTED, f"{self._max_streams} streams are running")
+        self._streams += 1
+        return Process(
+            peer,
+            stream,
+            new_stream=self._new_stream,
+            traceparent=traceparent,
+            faults=self._faults,
+            on_over=self._one_less,
+        )
 
     def _one_less(self) -> None:
         self._streams -= 1

@@ -564,6 +564,26 @@ class Connection:
         if end:
             self._sent_end(stream)
 
+    def send_answer(self, stream: Stream, block: bytes, data: bytes) -> None:
+        """Both, as `send_headers` and `send_data` do: most answers are one of each."""
+        size = len(data)
+        if (
+            size > LARGEST_FRAME
+            or size > self._send_window
+            or size > stream.send_window
+            or self.streams.get(stream.id) is not stream
+        ):
+            self.send_headers(stream, block)
+            self.send_data(stream, data)
+            return
+        self._send_window -= size
+        stream.send_window -= size
+        stream.answered = True
+        number = stream.id.to_bytes(4)
+        self.out.append(
+            b"%b\1\4%b%b%b\0\0%b%b" % (len(block).to_bytes(3), number, block, size.to_bytes(3), number, data)
+        )
+
     def send_data(self, stream: Stream, data: bytes) -> None:
         """Now, or as the windows open."""
         if self.streams.get(stream.id) is not stream:
