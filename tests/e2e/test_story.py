@@ -73,8 +73,8 @@ async def clients(registry: str, sites: Sites, workers: Callable[[], list[int]])
 
 
 @asynccontextmanager
-async def sandbox(name: str) -> AsyncIterator[System]:
-    async with Sandbox(workers=2, settings={"policy": POLICY}, **way(name)) as running:
+async def sandbox(name: str, **server: str) -> AsyncIterator[System]:
+    async with Sandbox(workers=2, settings={"policy": POLICY, "server": server}, **way(name)) as running:
 
         def workers() -> list[int]:
             return running.part("extproc").pids()[1:]
@@ -97,6 +97,7 @@ async def chart() -> AsyncIterator[System]:
 
 SYSTEMS: dict[str, Callable[[], AbstractAsyncContextManager[System]]] = {
     **{name: partial(sandbox, name) for name in WAYS},
+    "fastlane": partial(sandbox, "composite", transport="fastlane"),
     "chart": chart,
 }
 

@@ -182,6 +182,7 @@ async def open_rig(**settings: Any) -> AsyncIterator[Rig]:
                     "trace_ratio": 1.0,
                 },
                 "envoy": {"health_interval": 1, "per_try_timeout": 0.5, "message_timeout": 0.4},
+                "server": {"transport": os.environ.get("GEO_TEST_TRANSPORT", "grpcio")},
                 **settings,
             },
         )
