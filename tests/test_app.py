@@ -17,7 +17,7 @@ from extproc.transport.service import METHOD
 from tests.support.heads import EVERY_TYPE
 from tests.support.loaded import loaded
 from tests.support.messages import Reply, request_head
-from tests.support.ports import free_port
+from tests.support.ports import free_port, free_ports
 from tests.support.program import Program, alive, eventually
 
 HEAD = request_head("GET", "/v2/g/app/manifests/latest", ("accept", EVERY_TYPE[0]))
@@ -179,8 +179,11 @@ class TestCannotServe:
 
     @pytest.mark.parametrize("store", [pytest.param("", id="alone"), pytest.param(REDIS, id="supervised")])
     def test_taken_worker_port(self, tmp_path: Path, store: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
+        port = free_ports(2)
+        # The second worker's is free: held, as Ports does it, so that no other test gets it meanwhile.
+        with socket.create_server(("127.0.0.1", port)), socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(("127.0.0.1", port + 1))
             settings = f'{store}server.address = "127.0.0.1:{port}"\n'
             with Program(tmp_path, settings) as program:
                 self.check(program, 1, [f"cannot listen on 127.0.0.1:{port}: Address already in use; end what"])

@@ -203,8 +203,14 @@ async def test_planned_and_back(record_property: Callable[[str, object], None]) 
         await until(settled)
         read = await system.reader.read(NAME, "manifests", "latest")
         assert (read.status, read.site, read.digest) == (200, "primary", digest_of(other))
-        write = await system.admin.push_manifest(NAME, "v9", manifest_of(b"{}", "v9"))
-        assert (write.status, write.reason) == (201, "write")
+
+        async def written() -> bool:
+            """By a worker: on a busy machine Envoy may have taken it out of rotation for a moment."""
+            write = await system.admin.push_manifest(NAME, "v9", manifest_of(b"{}", "v9"))
+            assert write.status == 201
+            return write.reason == "write"
+
+        await until(written)
         assert (await system.primary.read(NAME, "manifests", "v9")).status == 200
         assert (await system.secondary.read(NAME, "manifests", "v9")).status == 404
 
