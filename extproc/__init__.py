@@ -17,7 +17,7 @@ The map (imports point down)
     cli         commands, thin                       sandbox    two sites on one machine
     app         composition root                     supervisor, worker: processes
     bootstrap   Envoy's configuration from settings  explain    one request in words    files   those of the settings
-    transport   grpc                                 admin      health, copies of unseen writes
+    transport   grpcio, or the fast lane             admin      health, copies of unseen writes
     processor   codec, exchange, stream              evidence/* stores and their keepers
     routing     decision (pure), router, learning
     evidence.store (protocol), evidence.model · auth · oci

@@ -73,14 +73,17 @@ class Line:
             self._wire.send(waiting)
 
     async def _make(self) -> None:
-        connection = self._connection()
+        connection: Prompt | None = None
         try:
+            connection = self._connection()
             async with asyncio.timeout(self._patience):
                 await connection.connect()  # type: ignore[no-untyped-call]
-        except (RedisError, OSError, TimeoutError) as error:
+        except Exception as error:
+            # Whatever it is, whoever waits hears of it, and the next one tries anew.
             self._fail(error)
-            with suppress(RedisError, OSError):
-                await connection.disconnect(nowait=True)
+            if connection is not None:
+                with suppress(RedisError, OSError):
+                    await connection.disconnect(nowait=True)
         else:
             self._wire = Wire(connection, self._patience, self._ended)
             self._wires.add(self._wire)

@@ -239,3 +239,20 @@ async def test_a_closed_line_answers_nobody(redis_server: RedisServer) -> None:
         with pytest.raises(RedisConnectionError, match="no longer used"):
             await late
     await asking.close()
+
+
+async def test_a_fault_of_ours_surfaces_and_does_not_end_the_line(redis_server: RedisServer) -> None:
+    """Else nobody would ever connect again: each would wait for the one before."""
+    faults = [ValueError("of ours")]
+
+    def connection() -> Local:
+        if faults:
+            raise faults.pop()
+        return Local(**options(redis_server.socket))
+
+    asking = Line(connection, PATIENCE)
+    with pytest.raises(ValueError, match="of ours"):
+        async with asyncio.timeout(PATIENCE):
+            await asking.answers(("PING",))
+    assert await asking.answers(("PING",)) == [b"PONG"]
+    await asking.close()

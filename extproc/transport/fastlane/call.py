@@ -12,7 +12,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from extproc.transport.grpc_wire import OK, PREFIX, RESPONSE, BadMessage, Messages, Status, trailers, trailers_only
+from extproc.transport.grpc_wire import (
+    OK,
+    PREFIX,
+    RESPONSE,
+    BadMessage,
+    Messages,
+    Status,
+    trailers,
+    trailers_only,
+)
+from extproc.transport.grpc_wire import message as framed
 from extproc.transport.health import Health
 from extproc.transport.http2.connection import Connection, Stream
 from extproc.transport.http2.traceparent import Traceparent
@@ -104,13 +114,13 @@ class Call:
             else:
                 self._no_more()
 
-    def _reply(self, message: bytes) -> None:
-        framed = b"\0%b%b" % (len(message).to_bytes(4), message)
+    def _reply(self, reply: bytes) -> None:
+        data = framed(reply)
         if self._answered:
-            self._connection.send_data(self._stream, framed)
+            self._connection.send_data(self._stream, data)
         else:
             self._answered = True
-            self._connection.send_answer(self._stream, RESPONSE, framed)
+            self._connection.send_answer(self._stream, RESPONSE, data)
 
     def _end(self, status: Status, message: str = "") -> None:
         if self._over:
