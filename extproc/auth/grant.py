@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import NamedTuple
+
+from extproc.oci.word import Word
 
 
 class Access(NamedTuple):
@@ -28,7 +29,7 @@ class Grant:
         return wanted in self.access or Access(wanted.type, wanted.name, "*") in self.access
 
 
-class Rejection(Enum):
+class Rejection(Word):
     """Why there is no grant."""
 
     MISSING = "missing"

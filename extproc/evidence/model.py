@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from extproc.oci.reference import Digest, Name, Tag
 
@@ -44,8 +45,7 @@ class Lease:
     age: float
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """Where a name stood when an exchange began: `learn` compares it, so nothing outdated is learned."""
 
     epoch: bytes
@@ -56,8 +56,7 @@ class Snapshot:
     """The store's clock in microseconds, before the request is forwarded: a lease's `sent_at`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """The answer of `decide` for one name and reference, taken atomically."""
 
     snapshot: Snapshot
@@ -130,8 +129,7 @@ class Arrived:
     """Seconds from the primary's notification to this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What is kept of one digest."""
 
     state: DigestState

@@ -6,12 +6,12 @@ The rules of reading one are in extproc/oci/parse.py, `parse_operation`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from extproc.oci.reference import Digest, Name, Tag
+from extproc.oci.word import Word
 
 
-class Kind(Enum):
+class Kind(Word):
     """The operations of OCI distribution spec 1.1 and their neighbours, as routing tells them apart."""
 
     API_BASE = "api-base"
@@ -36,9 +36,6 @@ class Kind(Enum):
     UNKNOWN = "unknown"
     MALFORMED = "malformed"
     """A write that must be refused: parse.py, rule 3."""
-
-    # Each request is looked up in several tables by it, and Enum's own hash is a function in Python.
-    __hash__ = object.__hash__
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ _SITE: Final = "site"
 _PROMOTED: Final = "promoted"
 """Beside the site: the secondary's registry in the primary's place. What it says proves nothing of either."""
 _MOST_ATTEMPTS: Final = 2**32
+_NONE: Final[tuple[str, ...]] = ()
 _LONGEST_CACHED: Final = 512
 """Characters: a client chooses its query, and must not fill the cache with 60 KB each."""
 
@@ -119,12 +120,12 @@ def _route(set_headers: tuple[tuple[str, str], ...], remove: tuple[str, ...], ob
 def _request_head(message: wire.HttpHeaders) -> RequestHead:
     found = _collected(message)
     return RequestHead(
-        ",".join(found.get(b":method", ())),
-        ",".join(found.get(b":path", ())),
-        tuple(found.get(b"authorization", ())),
-        tuple(found.get(b"accept", ())),
+        ",".join(found.get(b":method", _NONE)),
+        ",".join(found.get(b":path", _NONE)),
+        found.get(b"authorization", _NONE),
+        found.get(b"accept", _NONE),
         message.end_of_stream,
-        ",".join(found.get(b"traceparent", ())),
+        ",".join(found.get(b"traceparent", _NONE)),
     )
 
 
@@ -134,20 +135,21 @@ def _response_head(request: wire.ProcessingRequest) -> ResponseHead:
     fields = request.attributes[_ATTRIBUTES].fields
     attempts = fields[_ATTEMPTS].number_value
     return ResponseHead(
-        _status(",".join(found.get(b":status", ()))),
-        ",".join(found.get(b"docker-content-digest", ())),
-        ",".join(found.get(b"content-type", ())),
+        _status(",".join(found.get(b":status", _NONE))),
+        ",".join(found.get(b"docker-content-digest", _NONE)),
+        ",".join(found.get(b"content-type", _NONE)),
         _site(fields[_HOST_METADATA].string_value),
         int(attempts) if 0 <= attempts < _MOST_ATTEMPTS else 0,
     )
 
 
-def _collected(message: wire.HttpHeaders) -> dict[bytes, list[str]]:
+def _collected(message: wire.HttpHeaders) -> dict[bytes, tuple[str, ...]]:
     """The values of each header, by its lower-case name, in their order."""
-    found: dict[bytes, list[str]] = {}
+    found: dict[bytes, tuple[str, ...]] = {}
     for header in message.headers.headers:
+        key = header.key.lower()
         value = (header.raw_value or header.value).decode("latin-1")
-        found.setdefault(header.key.lower(), []).append(value)
+        found[key] = (*found[key], value) if key in found else (value,)
     return found
 
 

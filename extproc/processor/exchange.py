@@ -10,8 +10,8 @@ Rules (Envoy's ext_proc.proto)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from extproc.auth.challenge import Challenge
 from extproc.evidence.model import ContentKind
@@ -30,23 +30,15 @@ class ProtocolError(Exception):
     """The peer sent a message that this phase does not allow."""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteWanted:
-    """Decide on this request, then call `routed`."""
-
-    head: RequestHead
-
-
-@dataclass(frozen=True, slots=True)
-class ObserveWanted:
+class ObserveWanted(NamedTuple):
     """Learn from this answer, then call `observed`."""
 
     routed: Routed
     head: ResponseHead
 
 
-Event = RouteWanted | ObserveWanted | bytes
-"""A question to the driver, or the reply itself."""
+Event = RequestHead | ObserveWanted | bytes
+"""A question to the driver, or the reply itself. A request's head: decide on it, then call `routed`."""
 
 
 class _Phase(Enum):
@@ -61,6 +53,8 @@ class _Phase(Enum):
 class Exchange:
     """One stream's state. Drive it: `receive`, answer its question, send the bytes it gives."""
 
+    __slots__ = ("_challenge", "_head", "_phase", "_routed", "_show_reason")
+
     def __init__(self, challenge: Challenge, *, show_reason: bool = True) -> None:
         """`show_reason`: whether an answer made here carries `x-geo-reason`; Envoy sees to all other answers."""
         self._challenge = challenge
@@ -71,21 +65,21 @@ class Exchange:
 
     def receive(self, data: bytes) -> Event:
         """One message of the peer. Raises ProtocolError, and codec.WireError for undecodable bytes."""
-        message = decode(data)
-        match message, self._phase:
-            case RequestHead(), _Phase.START:
+        message, phase = decode(data), self._phase
+        if isinstance(message, RequestHead):
+            if phase is _Phase.START:
                 self._phase, self._head = _Phase.ROUTING, message
-                return RouteWanted(message)
-            case ResponseHead(), _Phase.FORWARDED if self._routed is not None:
+                return message
+        elif isinstance(message, ResponseHead):
+            if phase is _Phase.FORWARDED and self._routed is not None:
                 if not self._routed.wants_response:
                     self._phase = _Phase.ANSWERED
                     return encode_continue(OtherPhase.RESPONSE_HEADERS)
                 self._phase = _Phase.OBSERVING
                 return ObserveWanted(self._routed, message)
-            case OtherPhase(), _Phase.FORWARDED | _Phase.ANSWERED:
-                return encode_continue(message)
-            case _:
-                raise ProtocolError(f"{type(message).__name__} in phase {self._phase.name}")
+        elif phase is _Phase.FORWARDED or phase is _Phase.ANSWERED:
+            return encode_continue(message)
+        raise ProtocolError(f"{type(message).__name__} in phase {phase.name}")
 
     def routed(self, routed: Routed) -> bytes:
         """The reply to the request's head."""
@@ -107,7 +101,7 @@ class Exchange:
 
 
 def _forward(routed: Routed, decision: Forward, head: RequestHead) -> bytes:
-    headers = [(ROUTE_HEADER, decision.route.value), (REASON_HEADER, decision.reason.value)]
+    headers = [(ROUTE_HEADER, decision.route.word), (REASON_HEADER, decision.reason.word)]
     if decision.pin is not None:
         query = head.path.partition("?")[1:]
         path = f"/v2/{routed.operation.name}/manifests/{decision.pin}"

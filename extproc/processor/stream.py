@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from extproc.auth.challenge import Challenge
-from extproc.processor.exchange import Exchange, ObserveWanted, RouteWanted
+from extproc.processor.exchange import Exchange, ObserveWanted
 from extproc.routing.message import RequestHead, ResponseHead, Unread
 from extproc.routing.router import Pending, Routed, Router
 
@@ -47,6 +47,8 @@ class Recorder(Protocol):
 class Stream:
     """One ext_proc stream."""
 
+    __slots__ = ("_exchange", "_recorder", "_recording", "_router", "_traceparent")
+
     def __init__(
         self,
         router: Router,
@@ -70,11 +72,11 @@ class Stream:
         event = self._exchange.receive(data)
         if isinstance(event, bytes):
             return event
-        if isinstance(event, RouteWanted):
-            self._recording = recording = self._recorder.deciding(event.head, self._traceparent)
+        if isinstance(event, RequestHead):
+            self._recording = recording = self._recorder.deciding(event, self._traceparent)
             if recording.traced:
-                return self._route(recording, event.head)
-            begun = self._router.begin(event.head)
+                return self._route(recording, event)
+            begun = self._router.begin(event)
             if isinstance(begun, Routed):
                 recording.decided(begun)
                 return self._exchange.routed(begun)

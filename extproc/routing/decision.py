@@ -20,9 +20,7 @@ Rules, in this order (docs/decisions.md draws them)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from extproc.auth.access import grants_push, missing_access, required_access
 from extproc.auth.grant import Access, Grant, Rejection
@@ -30,12 +28,13 @@ from extproc.evidence.model import ContentKind, DigestState, Evidence, Invalidat
 from extproc.oci.media_type import LEASED_MEDIA_TYPES
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.reference import Digest, Tag
+from extproc.oci.word import Word
 from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason
 from extproc.routing.rollout import SERVE, Mode, Rollout
 
 
-class Route(Enum):
+class Route(Word):
     """The value of `x-geo-route`, which Envoy's route table matches."""
 
     SECONDARY = "secondary"
@@ -47,8 +46,7 @@ class Route(Enum):
     """This site's registry, which is the primary."""
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(NamedTuple):
     """The request goes on."""
 
     route: Route
@@ -67,8 +65,7 @@ class Forward:
     """The secondary is known to have what `would` asks it for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(NamedTuple):
     """The request is answered here: 401 with a challenge, 400, or 503 (see the router)."""
 
     status: int
@@ -79,8 +76,7 @@ class Refuse:
     """For 400 and 503: the sentence that says what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """The decision needs evidence of `operation`'s reference under its name."""
 
     operation: Operation
@@ -206,7 +202,7 @@ def _rolled_out(decided: Forward, rollout: Rollout, *, found: bool = False) -> F
         return decided
     would = decided if rollout.mode is Mode.OBSERVE else None
     if decided.route is Route.PRIMARY:
-        return replace(decided, would=would)
+        return decided._replace(would=would)
     # Nothing is learned from the answer: of the secondary it shows nothing, and a lease that is renewed sooner than
     # `serve` would renew it makes the forecast too good.
     return Forward(Route.PRIMARY, reason, would=would, would_find=found and would is not None)
@@ -219,8 +215,8 @@ def _or_stale(decided: Forward, operation: Operation, evidence: Evidence) -> For
         return decided
     lease, reference = evidence.lease, operation.reference
     if isinstance(reference, Digest):
-        return replace(decided, route=Route.PRIMARY_THEN_SECONDARY, stale=reference)
-    return decided if lease is None else replace(decided, route=Route.PRIMARY_THEN_SECONDARY, stale=lease.digest)
+        return decided._replace(route=Route.PRIMARY_THEN_SECONDARY, stale=reference)
+    return decided if lease is None else decided._replace(route=Route.PRIMARY_THEN_SECONDARY, stale=lease.digest)
 
 
 def content_kind(operation: Operation) -> ContentKind:

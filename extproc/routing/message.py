@@ -7,12 +7,10 @@ character and can be written back unchanged. A header that came more than once i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """A request before it is routed."""
 
     method: str
@@ -28,8 +26,7 @@ class RequestHead:
     """The client's own trace context (W3C), older than the one that Envoy sends with the stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """The final attempt's answer, before it is passed on to the client."""
 
     status: int

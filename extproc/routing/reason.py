@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from extproc.oci.word import Word
 
 
-class Reason(Enum):
+class Reason(Word):
     """Why a request went where it went. One per decision; docs/reasons.md has a paragraph for each."""
 
     TOKEN_MISSING = "token-missing"

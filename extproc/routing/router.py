@@ -11,8 +11,8 @@ that ends between the two calls needs nothing: its mark stays until it expires, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from dataclasses import replace
+from typing import Final, NamedTuple, Protocol
 from uuid import uuid4
 
 from extproc.auth.grant import Grant, Rejection
@@ -80,8 +80,7 @@ class NoInterest:
         """Nothing follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(NamedTuple):
     """A decided request, kept until its response phase or its end."""
 
     operation: Operation
@@ -107,8 +106,7 @@ class Routed:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """A request of which all is known but what the store says."""
 
     head: RequestHead

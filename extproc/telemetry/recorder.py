@@ -29,8 +29,8 @@ from extproc.telemetry import names
 from extproc.telemetry.distribution import Distributions
 from extproc.telemetry.journal import Journal
 from extproc.telemetry.sampling import Sampling
-from extproc.telemetry.tally import Tally
-from extproc.telemetry.words import decision_words, lease_age, lookup_word, reference_word, token_word, would_of
+from extproc.telemetry.tally import Tally, counter_of
+from extproc.telemetry.words import REFUSED, decision_words, lease_age, reference_word, token_word, would_of
 
 _SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 """Buckets' bounds: our own work takes a fraction of a millisecond, a store that fails its budget."""
@@ -45,20 +45,40 @@ class ExchangeRecorder:
     def __init__(self, tracer: Tracer, meter: Meter, sampling: Sampling, distributions: Distributions) -> None:
         self._tracer = tracer
         self._sampling = sampling
-        self.journal = Journal()
+        self.journal = journal = Journal()
         """For who looks at this process now."""
         made = (names.REASON, names.ROUTE, names.OPERATION)
-        self._decisions = Tally(meter, names.DECISIONS, made, unit="{decision}", description="Decisions made")
-        self._forecast = Tally(
+        counter_of(
+            lambda: journal.sums(lambda decided: decided.words),
+            meter,
+            names.DECISIONS,
+            made,
+            unit="{decision}",
+            description="Decisions made",
+        )
+        counter_of(
+            lambda: journal.sums(lambda decided: decided.would_words),
             meter,
             names.FORECAST,
             (*made, names.PRESENT),
             unit="{decision}",
             description="Decisions that mode serve would have made",
         )
-        self._tokens = Tally(meter, names.TOKENS, (names.TOKEN,), unit="{token}", description="Tokens judged")
-        self._lookups = Tally(
-            meter, names.LOOKUPS, (names.REFERENCE, names.OUTCOME), unit="{lookup}", description="Evidence asked for"
+        counter_of(
+            lambda: journal.sums(lambda decided: (decided.token,)),
+            meter,
+            names.TOKENS,
+            (names.TOKEN,),
+            unit="{token}",
+            description="Tokens judged",
+        )
+        counter_of(
+            lambda: journal.sums(lambda decided: (decided.reference, decided.found) if decided.found else None),
+            meter,
+            names.LOOKUPS,
+            (names.REFERENCE, names.OUTCOME),
+            unit="{lookup}",
+            description="Evidence asked for",
         )
         self._fallbacks = Tally(
             meter,
@@ -102,29 +122,19 @@ class ExchangeRecorder:
     def count(self, routed: Routed, seconds: float) -> None:
         """One decision, made in that time."""
         decision = routed.decision
-        made = decision_words(decision, routed)
-        self._decisions.add(*made)
-        would = ""
-        if isinstance(decision, Forward) and decision.would is not None:
-            forecast = decision_words(decision.would, routed)
-            self._forecast.add(*forecast, decision.would_find)
-            would = forecast[1]
-        self.journal.note(routed, *made, would)
-        self._tokens.add(token_word(routed))
-        if routed.looked_up:
-            self._lookups.add(reference_word(routed), lookup_word(routed))
-        age = lease_age(routed)
-        if age is not None and decision.reason is Reason.TAG_VERIFIED:
+        self.journal.note(routed)
+        if decision.reason is Reason.TAG_VERIFIED and (age := lease_age(routed)) is not None:
             self._ages.record(age)
-        self._durations.record(seconds, "request", made[1])
+        route = decision.route.word if isinstance(decision, Forward) else REFUSED
+        self._durations.record(seconds, "request", route)
 
     def count_answer(self, routed: Routed, head: ResponseHead, seconds: float) -> None:
         """One response phase."""
         decision = routed.decision
         if isinstance(decision, Forward):
             if decision.route is Route.SECONDARY and head.site == "primary":
-                self._fallbacks.add(decision.reason.value)
-            self._durations.record(seconds, "response", decision.route.value)
+                self._fallbacks.add(decision.reason.word)
+            self._durations.record(seconds, "response", decision.route.word)
 
     def start_child(self, parent: Span) -> Span:
         return self._tracer.start_span(names.OBSERVE_SPAN, context=set_span_in_context(parent, Context()))

@@ -15,8 +15,8 @@ REFUSED = "refused"
 
 def decision_words(decision: Forward | Refuse, routed: Routed) -> tuple[str, str, str]:
     """Reason, route and operation, of `routed`'s decision or of what it would have been."""
-    route = decision.route.value if isinstance(decision, Forward) else REFUSED
-    return decision.reason.value, route, routed.operation.kind.value
+    route = decision.route.word if isinstance(decision, Forward) else REFUSED
+    return decision.reason.word, route, routed.operation.kind.word
 
 
 def would_of(decision: Forward | Refuse) -> Forward | Refuse | None:
@@ -30,7 +30,7 @@ def token_word(routed: Routed) -> str:
     if credential is None:
         return "passthrough"
     if isinstance(credential, Rejection):
-        return credential.value
+        return credential.word
     return "insufficient" if routed.decision.reason is Reason.SCOPE_INSUFFICIENT else "verified"
 
 

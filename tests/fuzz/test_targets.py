@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -70,7 +69,7 @@ def test_a_write_that_goes_to_the_secondary(monkeypatch: pytest.MonkeyPatch) -> 
     async def wrong(router: Router, pending: Pending) -> Routed:
         routed = await right(router, pending)
         if isinstance(routed.decision, Forward):
-            return replace(routed, decision=replace(routed.decision, route=Route.SECONDARY))
+            return routed._replace(decision=routed.decision._replace(route=Route.SECONDARY))
         return routed
 
     monkeypatch.setattr(Router, "finish", wrong)

@@ -8,7 +8,6 @@ on. The endpoints' metadata held a decoy `site` in another namespace and, on the
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +59,10 @@ class TestCaptures:
         ("name", "expected"),
         [
             ("request_headers", REQUEST),
-            ("request_headers_observability", replace(REQUEST, path="/v2/group/app/manifests/latest")),
+            ("request_headers_observability", REQUEST._replace(path="/v2/group/app/manifests/latest")),
             (
                 "request_headers_put",
-                replace(
-                    REQUEST,
+                REQUEST._replace(
                     method="PUT",
                     path="/v2/group/app/manifests/latest",
                     accept=(),
@@ -74,8 +72,7 @@ class TestCaptures:
             (
                 # Envoy has joined two lines of each header with a comma.
                 "request_headers_binary",
-                replace(
-                    REQUEST,
+                REQUEST._replace(
                     path="/v2/group/app/manifests/latest",
                     authorization=("Bearer e30.e30.c2ln,Basic \xe9",),
                     accept=("\xff\xfe/\xe9,a/b",),
@@ -93,8 +90,8 @@ class TestCaptures:
         [
             ("response_headers_primary", RESPONSE),
             ("response_headers_put", RESPONSE),
-            ("response_headers_secondary", replace(RESPONSE, site="secondary")),
-            ("response_headers_fallback", replace(RESPONSE, attempts=2)),
+            ("response_headers_secondary", RESPONSE._replace(site="secondary")),
+            ("response_headers_fallback", RESPONSE._replace(attempts=2)),
             (
                 # Nothing listens on the primary's port: the 503 is Envoy's own.
                 "response_headers_no_answer",
@@ -218,6 +215,7 @@ class TestDecodeAgainstFullMessages:
             authorization=tuple(_lines(headers, "authorization")),
             accept=tuple(_lines(headers, "accept")),
             end_of_stream=end_of_stream,
+            traceparent=_joined(headers, "traceparent"),
         )
 
     @given(HEADERS, METADATA, st.integers(0, 2**32 - 1), STRUCTS, ENVELOPES)

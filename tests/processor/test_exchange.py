@@ -13,7 +13,7 @@ from extproc.evidence.model import Invalidation
 from extproc.oci.parse import parse_operation
 from extproc.oci.reference import Digest, Tag
 from extproc.processor.codec import WireError
-from extproc.processor.exchange import Exchange, ObserveWanted, ProtocolError, RouteWanted
+from extproc.processor.exchange import Exchange, ObserveWanted, ProtocolError
 from extproc.routing.decision import Forward, Refuse, Route
 from extproc.routing.message import RequestHead
 from extproc.routing.reason import Reason
@@ -38,8 +38,8 @@ REFUSED = Refuse(401, Reason.TOKEN_MISSING, (Access("repository", "g/app", "pull
 def started(decision: Forward | Refuse, method: str = "GET", path: str = TAG_PATH) -> tuple[Exchange, Reply]:
     exchange = Exchange(CHALLENGE)
     question = exchange.receive(request_head(method, path))
-    assert isinstance(question, RouteWanted)
-    assert (question.head.method, question.head.path) == (method, path)
+    assert isinstance(question, RequestHead)
+    assert (question.method, question.path) == (method, path)
     return exchange, Reply.of(exchange.routed(routed(decision, method, path)))
 
 
@@ -263,7 +263,7 @@ class TestPhases:
         exchange = Exchange(CHALLENGE)
         with pytest.raises(WireError):
             exchange.receive(data)
-        assert isinstance(exchange.receive(request_head("GET", TAG_PATH)), RouteWanted)
+        assert isinstance(exchange.receive(request_head("GET", TAG_PATH)), RequestHead)
 
     @pytest.mark.parametrize("reach", [to_start, to_forwarded, to_answered, to_over])
     def test_an_answer_to_no_question_is_a_fault_of_ours(self, reach: Callable[[], Exchange]) -> None:
@@ -274,4 +274,4 @@ class TestPhases:
 
     def test_the_head_that_is_asked_about_is_the_one_that_came(self) -> None:
         question = Exchange(CHALLENGE).receive(request_head("HEAD", "/v2/a/b/blobs/x?y"))
-        assert question == RouteWanted(RequestHead("HEAD", "/v2/a/b/blobs/x?y", (), (), False))
+        assert question == RequestHead("HEAD", "/v2/a/b/blobs/x?y", (), (), False)

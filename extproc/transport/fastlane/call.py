@@ -9,7 +9,6 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 from extproc.transport.grpc_wire import (
@@ -48,7 +47,8 @@ class Call:
         self._caller = caller
         self._connection = caller.connection
         self._stream = stream
-        self._messages = Messages(LARGEST_MESSAGE)
+        self._messages: Messages | None = None
+        """What came in pieces. Most messages come whole, and alone."""
         self._answered = self._ended = self._over = False
         self._task: asyncio.Task[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -66,12 +66,14 @@ class Call:
             and size >= PREFIX
             and data[0] == 0
             and int.from_bytes(data[1:PREFIX]) == size - PREFIX
-            and not len(self._messages)
+            and not self._messages
             and not self._stream.waiting
         ):
             self._connection.used(self._stream, size)
             self._message(data[PREFIX:])
             return
+        if self._messages is None:
+            self._messages = Messages(LARGEST_MESSAGE)
         self._messages.add(data)
         self._advance()
 
@@ -100,7 +102,7 @@ class Call:
 
     def _advance(self) -> None:
         try:
-            while self._task is None and not self._over and not self._stream.waiting:
+            while self._messages and self._task is None and not self._over and not self._stream.waiting:
                 message = self._messages.next()
                 if message is None:
                     break
@@ -109,7 +111,7 @@ class Call:
         except BadMessage as error:
             self._end(error.status, str(error))
         if self._ended and self._task is None and not self._over and not self._stream.waiting:
-            if len(self._messages):
+            if self._messages:
                 self._end(Status.INTERNAL, "the stream ended within a message")
             else:
                 self._no_more()
@@ -154,27 +156,30 @@ class Refused(Call):
         self._end(status, message)
 
 
+class Host(Protocol):
+    """Whose exchanges they are."""
+
+    @property
+    def new_stream(self) -> NewStream: ...
+
+    @property
+    def faults(self) -> FaultLog: ...
+
+    def one_less(self) -> None:
+        """One has ended."""
+
+
 class Process(Call):
     """One exchange."""
 
-    __slots__ = ("_faults", "_handler", "_on_over", "_traceparent")
+    __slots__ = ("_handler", "_host", "_traceparent")
 
-    def __init__(
-        self,
-        caller: Caller,
-        stream: Stream,
-        *,
-        new_stream: NewStream,
-        traceparent: Traceparent,
-        faults: FaultLog,
-        on_over: Callable[[], None],
-    ) -> None:
+    def __init__(self, caller: Caller, stream: Stream, host: Host, traceparent: Traceparent) -> None:
         super().__init__(caller, stream)
-        self._on_over = on_over
-        self._faults = faults
+        self._host = host
         self._traceparent = traceparent
         try:
-            self._handler = new_stream(traceparent)
+            self._handler = host.new_stream(traceparent)
         except Exception as error:
             self._fail(error)
 
@@ -209,7 +214,7 @@ class Process(Call):
         self._caller.flush_soon()
 
     def _fail(self, error: Exception) -> None:
-        self._faults.tell(error, str(self._traceparent))
+        self._host.faults.tell(error, str(self._traceparent))
         if is_refusal(error):
             self._end(Status.INVALID_ARGUMENT, str(error))
         else:
@@ -217,7 +222,7 @@ class Process(Call):
 
     def _close(self) -> None:
         super()._close()
-        self._on_over()
+        self._host.one_less()
 
 
 class _OneRequest(Call):

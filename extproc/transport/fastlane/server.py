@@ -50,11 +50,11 @@ class FastlaneServer:
         self._address = address
         path = address.removeprefix("unix:")
         self._file = SocketFile(Path(path), shared=shared) if path != address else None
-        self._new_stream = new_stream
+        self.new_stream = new_stream
         self._max_streams = max_streams
         self._patience = patience or Patience()
         self._limits = replace(Limits(), streams=max_streams + _BEYOND)
-        self._faults = FaultLog(seldom)
+        self.faults = FaultLog(seldom)
         self._health = Health()
         self._streams = 0
         self._peers: set[Peer] = set()
@@ -144,7 +144,7 @@ class FastlaneServer:
             self._empty.set()
 
     def fault(self, fault: str) -> None:
-        self._faults.tell_connection(fault)
+        self.faults.tell_connection(fault)
 
     def call(self, peer: Peer, stream: Stream, request: Request, traceparent: Traceparent) -> Call | None:
         if request is peer.usual:
@@ -180,16 +180,9 @@ class FastlaneServer:
             # The request goes to the primary.
             return Refused(peer, stream, Status.RESOURCE_EXHAUSTED, f"{self._max_streams} streams are running")
         self._streams += 1
-        return Process(
-            peer,
-            stream,
-            new_stream=self._new_stream,
-            traceparent=traceparent,
-            faults=self._faults,
-            on_over=self._one_less,
-        )
+        return Process(peer, stream, self, traceparent)
 
-    def _one_less(self) -> None:
+    def one_less(self) -> None:
         self._streams -= 1
 
 

@@ -50,6 +50,8 @@ class HeaderBlocks:
         self._known: dict[bytes, Request] = {}
         self._cut: dict[tuple[bytes, bytes], Request] = {}
         """By what is before the value of `traceparent`, and behind it."""
+        self._last: tuple[bytes, bytes, Request] | None = None
+        """The latest of these that was met again: the next block is mostly the very same."""
 
     def table_refused(self) -> None:
         """The peer has acknowledged a table of no size: its next block must begin by saying so (section 4.2)."""
@@ -61,17 +63,26 @@ class HeaderBlocks:
 
         Raises Undecodable and request.Malformed.
         """
-        request = self._known.get(block)
-        if request is not None:
-            return request, NO_TRACEPARENT
+        if self._last is not None:
+            before, after, request = self._last
+            if block.startswith(before) and block.endswith(after):
+                value = block[len(before) : len(block) - len(after)]
+                if 0 < len(value) < 128 and value[0] & ~_HUFFMAN == len(value) - 1:
+                    traceparent = Traceparent.usual(value)
+                    if traceparent is not None:
+                        return request, traceparent
+        known = self._known.get(block)
+        if known is not None:
+            return known, NO_TRACEPARENT
         cut = _cut(block)
         if cut is not None:
             before, value, after = cut
-            request = self._cut.get((before, after))
-            if request is not None:
+            known = self._cut.get((before, after))
+            if known is not None:
                 traceparent = Traceparent.usual(value)
                 if traceparent is not None:
-                    return request, traceparent
+                    self._last = before, after, known
+                    return known, traceparent
         alike = self._refused and self._decoder.header_table_size == 0
         fields = self._decode(block)
         request = Request.of(fields)

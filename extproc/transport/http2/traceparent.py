@@ -1,12 +1,11 @@
 """The one field whose value differs with each request (W3C Trace Context), read only when somebody wants to.
 
 Most traces are not recorded, and that shows without decoding: a value in HPACK's Huffman code (RFC 7541, appendix B)
-is looked through as bits by one pattern, which is several times as fast as to decode it.
+goes through an automaton byte by byte, which says whether it is one, and whether it ends in `00`.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import hpack
@@ -15,12 +14,48 @@ from hpack.huffman_table import decode_huffman
 _HUFFMAN: Final = 0x80
 """The first bit of a string literal that is so encoded (section 5.2)."""
 _USUAL: Final = b"0123456789abcdef-"
-_SYMBOL: Final = r"(?:00(?:0[01][01]|10[01])|011(?:001|01[01]|1[01][01])|100(?:011|10[01])|010110)"
+_CODES: Final = {
+    **{"0": "00000", "1": "00001", "2": "00010", "a": "00011", "c": "00100", "e": "00101", "-": "010110"},
+    **{"3": "011001", "4": "011010", "5": "011011", "6": "011100", "7": "011101", "8": "011110", "9": "011111"},
+    **{"b": "100011", "d": "100100", "f": "100101"},
+}
 """The code of each character of `_USUAL`."""
-_UNSAMPLED: Final = "00000" * 2
-"""The code of `00`: flags by which a trace is not recorded."""
-_BITS: Final = re.compile(rf"{_SYMBOL}*({_SYMBOL}{{2}})1{{0,7}}")
-"""Such characters alone; at the end the code is filled up with ones."""
+_PADDING: Final = tuple("1" * length for length in range(8))
+"""What the last byte may be filled up with."""
+
+
+class _State(dict[int, "_State"]):
+    """Of an automaton: the next state by each byte, found out when first asked for. There are some sixty."""
+
+    def __init__(self, rest: str, zeros: int) -> None:
+        """`rest`: the bits of a character that is not whole; `zeros`: how many of them, as far as two, came last."""
+        super().__init__()
+        self.rest = rest
+        self.unsampled = zeros == 2
+        self._zeros = zeros
+
+    @property
+    def ends(self) -> bool:
+        """Whether a value may."""
+        return self.rest in _PADDING
+
+    def __missing__(self, byte: int) -> _State:
+        rest, zeros = self.rest, self._zeros
+        for bit in f"{byte:08b}":
+            rest += bit
+            character = _CHARACTERS.get(rest)
+            if character is not None:
+                rest, zeros = "", min(zeros + 1, 2) if character == "0" else 0
+        if rest not in _BEGUN:
+            raise KeyError(byte)
+        found = self[byte] = _STATES.setdefault((rest, zeros), _State(rest, zeros))
+        return found
+
+
+_CHARACTERS: Final = {code: character for character, code in _CODES.items()}
+_BEGUN: Final = {code[:length] for code in _CHARACTERS for length in range(len(code))}.union(_PADDING)
+_BEGIN: Final = _State("", 0)
+_STATES: Final = {("", 0): _BEGIN}
 
 
 class Traceparent:
@@ -42,8 +77,13 @@ class Traceparent:
         if not literal[0] & _HUFFMAN:
             text = literal[1:]
             return None if text.translate(None, _USUAL) else cls(text, unsampled=text.endswith(b"-00"))
-        found = _BITS.fullmatch(f"{int.from_bytes(literal[1:]):0{8 * len(literal) - 8}b}")
-        return None if found is None else cls(b"", literal=literal, unsampled=found[1] == _UNSAMPLED)
+        state = _BEGIN
+        try:
+            for byte in literal[1:]:
+                state = state[byte]
+        except KeyError:
+            return None
+        return cls(b"", literal=literal, unsampled=state.unsampled) if state.ends and len(literal) > 1 else None
 
     def __str__(self) -> str:
         return (decode_huffman(self._literal[1:]) if self._literal else self._text).decode("latin-1")
