@@ -109,6 +109,7 @@ async def open_worker(
             policy=build_policy(settings),
             now=time.time,
             interest=renewal,
+            asking=parts.store.asking,
         )
         telemetry = parts.telemetry
         recorder = ExchangeRecorder(telemetry.tracer, telemetry.meter, telemetry.sampling, telemetry.distributions)
@@ -266,10 +267,19 @@ async def drain(server: Endpoint, settings: Settings) -> None:
     await server.stop(grace=settings.server.drain)
 
 
+_YOUNG: Final = 20_000
+"""Objects more than were freed, after which the collector looks for rings among them."""
+
+
 def spare_collector() -> None:
-    """What is there at the start stays: a full collection, of tens of milliseconds, need not look at it each time."""
+    """What is there at the start stays: a full collection, of tens of milliseconds, need not look at it each time.
+
+    And an exchange makes no rings: what it made is gone with its last reference. So the collector, which by default
+    looks at the youngest after each 700 objects more, finds nothing there for some ten exchanges' worth of work.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_YOUNG)
 
 
 def stop_requested() -> asyncio.Event:

@@ -10,7 +10,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
+
+
+class Bounded(Protocol):
+    """What has a deadline."""
+
+    deadline: float
+
+    @property
+    def over(self) -> bool:
+        """It has ended by itself."""
+
+    def expire(self) -> None:
+        """The deadline has come."""
 
 
 class Budget:
@@ -18,7 +31,7 @@ class Budget:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._limits: deque[Limit] = deque()
+        self._limits: deque[Bounded] = deque()
         """In the order of their deadlines, for all last alike. Those that have ended stay until theirs."""
         self._timer: asyncio.TimerHandle | None = None
 
@@ -26,8 +39,8 @@ class Budget:
         """A block that may last so long from its beginning. Raises TimeoutError at its end if it did not suffice."""
         return Limit(self)
 
-    def begin(self, limit: Limit) -> float:
-        """Its deadline, by the loop's clock."""
+    def begin(self, limit: Bounded) -> float:
+        """Its deadline, by the loop's clock; `limit.deadline` must be set to it."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.seconds
         self._limits.append(limit)
@@ -41,11 +54,11 @@ class Budget:
         now = loop.time()
         while self._limits:
             first = self._limits[0]
-            if first.task is not None and first.deadline > now:
+            if not first.over and first.deadline > now:
                 self._timer = loop.call_at(first.deadline, self._look)
                 return
             self._limits.popleft()
-            if first.task is not None:
+            if not first.over:
                 first.expire()
 
 
@@ -60,6 +73,10 @@ class Limit:
         self.deadline = 0.0
         self.task: asyncio.Task[Any] | None = None
         """While it lasts."""
+
+    @property
+    def over(self) -> bool:
+        return self.task is None
 
     def expire(self) -> None:
         self._expired = True

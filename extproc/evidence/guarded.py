@@ -17,8 +17,9 @@ from typing import Protocol, TypeVar
 
 from extproc.evidence.breaker import Breaker, State
 from extproc.evidence.budget import Budget
+from extproc.evidence.guarded_asking import NOT_YET, GuardedAsking
 from extproc.evidence.model import Arrived, Changed, Evidence, Invalidation, Observation, Record, Snapshot
-from extproc.evidence.store import LONGEST_STEP, Store, StoreUnavailable, names_in
+from extproc.evidence.store import LONGEST_STEP, Askable, Store, StoreUnavailable, names_in
 from extproc.oci.reference import Digest, Name, Tag
 
 T = TypeVar("T")
@@ -81,30 +82,53 @@ class GuardedStore:
         self._believed_at = -math.inf
 
     async def _guard(self, call: Callable[[], Awaitable[T]]) -> T:
-        if not self._breaker.allow(self._clock()):
-            raise StoreUnavailable(f"left alone after failures; the last: {self._detail}")
-        # Nothing may run between the two lines: the state says whether this very call is the probe.
-        probe = self._breaker.state is State.HALF_OPEN
+        probe = self.allowed()
         try:
             with self._budget.spent():
                 result = await call()
         except TimeoutError as error:
-            detail = f"no answer within {self._budget.seconds * 1000:.0f} ms"
-            self._failed(detail, probe)
-            raise StoreUnavailable(detail) from error
+            raise self.timed_out(probe) from error
         except Exception as error:
-            # It refused or is gone; a mere timeout may be our own load, and counts once the breaker opens.
-            self._distrust()
-            # Other errors than StoreUnavailable are faults of ours: they count, and they surface.
-            self._failed(str(error), probe)
+            self.broke(error, probe)
             raise
         except BaseException:
             self._breaker.abandoned(probe=probe)
             raise
+        self.answered(probe)
+        return result
+
+    def allowed(self) -> bool:
+        """Whether this very call is the breaker's probe. Raises StoreUnavailable where it must not be made."""
+        if not self._breaker.allow(self._clock()):
+            raise StoreUnavailable(f"left alone after failures; the last: {self._detail}")
+        # Nothing may run between the two lines: the state says it.
+        return self._breaker.state is State.HALF_OPEN
+
+    def answered(self, probe: bool) -> None:
         if self._breaker.succeeded(probe=probe):
             self._distrust()
             self._on_change(True, "answers again")
-        return result
+
+    def timed_out(self, probe: bool) -> StoreUnavailable:
+        detail = f"no answer within {self._budget.seconds * 1000:.0f} ms"
+        self._failed(detail, probe)
+        return StoreUnavailable(detail)
+
+    def broke(self, error: Exception, probe: bool) -> None:
+        # It refused or is gone; a mere timeout may be our own load, and counts once the breaker opens.
+        self._distrust()
+        # Other errors than StoreUnavailable are faults of ours: they count, and they surface.
+        self._failed(str(error), probe)
+
+    @property
+    def asking(self) -> GuardedAsking | None:
+        """This, asked without a task, where the store can be; None where it cannot. No span is made of it."""
+        inner = self._store.asking if isinstance(self._store, Askable) else None
+        return None if inner is None else GuardedAsking(inner, self, self._budget)
+
+    def believed(self) -> bool:
+        """Whether what the store says of evidence counts."""
+        return self._clock() >= self._believed_at
 
     async def _watched(self, operation: str, call: Callable[[], Awaitable[T]]) -> T:
         with self._watch(operation):
@@ -130,8 +154,8 @@ class GuardedStore:
 
     async def decide(self, name: Name, reference: Tag | Digest) -> Evidence:
         evidence = await self._watched("decide", lambda: self._store.decide(name, reference))
-        if self._clock() < self._believed_at:
-            raise StoreUnavailable("back after an outage, but perhaps not yet told of every write")
+        if not self.believed():
+            raise StoreUnavailable(NOT_YET)
         return evidence
 
     async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:

@@ -88,9 +88,9 @@ def _is_unusable(error: BaseException | None) -> bool:
 
 def checked(name: str, answers: list[Any]) -> list[Any]:
     """The answers, when none is an error. Raises NoScript, StoreUnavailable."""
-    failed = next((answer for answer in answers if isinstance(answer, Exception)), None)
-    if isinstance(failed, NoScriptError):
-        raise NoScript
-    if failed is not None:
-        raise unavailable(name, failed) from failed
+    for answer in answers:
+        if isinstance(answer, NoScriptError):
+            raise NoScript
+        if isinstance(answer, Exception):
+            raise unavailable(name, answer) from answer
     return answers

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -20,7 +21,7 @@ from redis.exceptions import RedisError
 
 from extproc.evidence.connections import Prompt
 from extproc.evidence.reach import Command
-from extproc.evidence.redis_wire import Asked, Wire
+from extproc.evidence.redis_wire import Asked, Told, Wire
 
 
 class Line:
@@ -39,14 +40,23 @@ class Line:
 
     async def answers(self, *commands: Command) -> list[Any]:
         """Each command's answer, or the error that it is. Raises redis' errors and OSError when there was none."""
+        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        asked = self.ask(partial(_resolve, answer), *commands)
+        try:
+            return await answer
+        finally:
+            asked.give_up()
+
+    def ask(self, told: Told, *commands: Command) -> Asked:
+        """The same without waiting: `told` hears the answers, or redis' errors and OSError."""
+        asked = Asked(commands, told)
         if self._closed:
-            raise RedisConnectionError("no longer used")
-        loop = asyncio.get_running_loop()
-        asked = Asked(commands, loop.create_future())
+            asked.tell(RedisConnectionError("no longer used"))
+            return asked
         if not self._waiting:
-            loop.call_soon(self._send)
+            asyncio.get_running_loop().call_soon(self._send)
         self._waiting.append(asked)
-        return await asked.answer
+        return asked
 
     def renew(self) -> None:
         """The next commands go by a new connection. What was asked is still answered."""
@@ -67,7 +77,7 @@ class Line:
             if self._making is None and not self._closed:
                 self._making = asyncio.create_task(self._make())
             return
-        waiting = [asked for asked in self._waiting if not asked.answer.done()]
+        waiting = [asked for asked in self._waiting if not asked.over]
         self._waiting.clear()
         if waiting:
             self._wire.send(waiting)
@@ -95,10 +105,18 @@ class Line:
     def _fail(self, error: Exception) -> None:
         waiting, self._waiting = self._waiting, []
         for asked in waiting:
-            if not asked.answer.done():
-                asked.answer.set_exception(error)
+            asked.tell(error)
 
     def _ended(self, wire: Wire) -> None:
         self._wires.discard(wire)
         if self._wire is wire:
             self._wire = None
+
+
+def _resolve(answer: asyncio.Future[list[Any]], outcome: list[Any] | Exception) -> None:
+    if answer.done():
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import hiredis
@@ -26,13 +25,33 @@ _NOTHING: Final = object()
 """No whole answer is there yet."""
 
 
-@dataclass(slots=True, eq=False)
+Told = Callable[[list[Any] | Exception], None]
+"""Hears each command's answer, or the error that it is; or why there was none. Raises nothing."""
+
+
 class Asked:
     """Commands that somebody waits for the answers of."""
 
-    commands: Sequence[Command]
-    answer: asyncio.Future[list[Any]]
-    came: list[Any] = field(default_factory=list)
+    __slots__ = ("_told", "came", "commands", "over")
+
+    def __init__(self, commands: Sequence[Command], told: Told) -> None:
+        self.commands = commands
+        self._told: Told | None = told
+        self.came: list[Any] = []
+        self.over = False
+        """It was told, or nobody waits any more."""
+
+    def tell(self, outcome: list[Any] | Exception) -> None:
+        # Let go of: whoever is told knows this, too, and rings are left to the collector.
+        told, self._told = self._told, None
+        if not self.over and told is not None:
+            self.over = True
+            told(outcome)
+
+    def give_up(self) -> None:
+        """Nobody waits any more."""
+        self.over = True
+        self._told = None
 
 
 class Wire:
@@ -98,9 +117,7 @@ class Wire:
         asked.came.append(answer)
         if len(asked.came) == len(asked.commands):
             self._sent.popleft()
-            # Whoever gave up waiting has cancelled it.
-            if not asked.answer.done():
-                asked.answer.set_result(asked.came)
+            asked.tell(asked.came)
             if self._leaving and not self._sent:
                 self._end(RedisConnectionError("no longer used"))
 
@@ -126,8 +143,8 @@ class Wire:
         self._connection.drop()
         if asyncio.current_task() is not self._reading:
             self._reading.cancel()
-        for asked in self._sent:
-            if not asked.answer.done():
-                asked.answer.set_exception(error)
+        sent = list(self._sent)
         self._sent.clear()
+        for asked in sent:
+            asked.tell(error)
         self._on_end(self)

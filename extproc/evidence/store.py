@@ -16,8 +16,8 @@ Rules (docs/evidence.md says why each is needed)
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Final, Protocol, runtime_checkable
 
 from extproc.evidence.model import Arrived, Changed, Evidence, Invalidation, Observation, Record, Snapshot
 from extproc.oci.reference import Digest, Name, Tag
@@ -43,6 +43,34 @@ class StoreRefused(StoreUnavailable):
 class StoreUnusable(StoreUnavailable):
     """What answers is not what the settings say: another kind of Redis, another name of the master, a certificate
     that one of the two sides does not accept. Waiting does not help."""
+
+
+class Question(Protocol):
+    """One that was asked by `Asking.ask`."""
+
+    def give_up(self) -> None:
+        """Nobody waits for the answer any more."""
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """A store that can be asked without a task waiting for it, as most requests ask."""
+
+    def ask(self, name: Name, reference: Tag | Digest, then: Callable[[Evidence | Exception], None]) -> Question:
+        """As `Store.decide`: what it gives or raises is told to `then` once, perhaps before this returns.
+
+        `then` must not raise. What is decided in it is decided in the same turn in which the answer came: no other
+        exchange of this process runs in between, as may where a task waits.
+        """
+
+
+@runtime_checkable
+class Askable(Protocol):
+    """A store that knows whether it can be asked so."""
+
+    @property
+    def asking(self) -> Asking | None:
+        """How; None where it cannot be."""
 
 
 class Store(Protocol):

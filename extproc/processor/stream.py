@@ -6,8 +6,10 @@ end of stream and cancellation alike need no further call.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -80,7 +82,7 @@ class Stream:
             if isinstance(begun, Routed):
                 recording.decided(begun)
                 return self._exchange.routed(begun)
-            return self._finish(recording, begun)
+            return self._ask(recording, begun) if self._router.asks(begun) else self._finish(recording, begun)
         if self._recording is None:
             raise AssertionError("a response phase follows a request phase")
         return self._observe(self._recording, event)
@@ -90,6 +92,24 @@ class Stream:
             routed = await self._router.route(head)
             recording.decided(routed)
         return self._exchange.routed(routed)
+
+    def _ask(self, recording: Recording, pending: Pending) -> Awaitable[bytes]:
+        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._router.ask(pending, partial(self._decided, recording, reply))
+        return reply
+
+    def _decided(self, recording: Recording, reply: asyncio.Future[bytes], outcome: Routed | Exception) -> None:
+        if reply.done():
+            return  # nobody waits for it any more
+        if isinstance(outcome, Exception):
+            reply.set_exception(outcome)
+            return
+        try:
+            recording.decided(outcome)
+            reply.set_result(self._exchange.routed(outcome))
+        except Exception as error:
+            # It is this stream's alone: whoever tells us goes on.
+            reply.set_exception(error)
 
     async def _finish(self, recording: Recording, pending: Pending) -> bytes:
         routed = await self._router.finish(pending)

@@ -48,6 +48,13 @@ class Facts(Protocol):
     async def learn(self, name: Name, snapshot: Snapshot, seen: Observation) -> bool: ...
 
 
+class Asking(Protocol):
+    """Reads that no task waits for."""
+
+    def ask(self, name: Name, reference: Tag | Digest, then: Callable[[Evidence | Exception], None]) -> object:
+        """`then` is told once what `Facts.decide` would give or raise, perhaps before this returns."""
+
+
 class Writes(Protocol):
     """Takes invalidations and keeps those that the store did not take. Never raises for the store."""
 
@@ -129,14 +136,17 @@ class Router:
         policy: Policy,
         now: Callable[[], float],
         interest: Interest | None = None,
+        asking: Asking | None = None,
     ) -> None:
-        """`verifier` is None for `auth = "passthrough"`; `now` gives seconds since the Unix epoch."""
+        """`verifier` is None for `auth = "passthrough"`; `now` gives seconds since the Unix epoch. `asking`: another
+        way to the same facts."""
         self._verifier = verifier
         self._facts = facts
         self._writes = writes
         self._policy = policy
         self._now = now
         self._interest = interest or NoInterest()
+        self._asking = asking
 
     def adopt(self, policy: Policy) -> None:
         """From the next exchange on, decide by `policy`. One that has begun ends as it began.
@@ -168,6 +178,42 @@ class Router:
         if isinstance(admitted, Lookup):
             return await self._look_up(admitted, pending)
         return await self._write(admitted, pending)
+
+    def asks(self, pending: Pending) -> bool:
+        """Whether `ask` may be called for it."""
+        name = pending.operation.name
+        return (
+            self._asking is not None
+            and isinstance(pending.admitted, Lookup)
+            and name is not None
+            and not self._writes.blocks(name)
+        )
+
+    def ask(self, pending: Pending, then: Callable[[Routed | Exception], None]) -> None:
+        """`finish` without a task: `then` is told of its outcome, perhaps before this returns, and must not raise."""
+        lookup, operation = pending.admitted, pending.operation
+        if (
+            self._asking is None
+            or not isinstance(lookup, Lookup)
+            or operation.name is None
+            or operation.reference is None
+        ):
+            raise AssertionError(f"{operation} is not looked up so")
+
+        def told(outcome: Evidence | Exception) -> None:
+            found = Unavailable(str(outcome)) if isinstance(outcome, StoreUnavailable) else outcome
+            if isinstance(found, Exception):
+                then(found)
+                return
+            try:
+                routed = self._looked_up(lookup, pending, found)
+            except Exception as error:
+                # A fault of ours is this request's alone: whoever tells us goes on.
+                then(error)
+            else:
+                then(routed)
+
+        self._asking.ask(operation.name, operation.reference, told)
 
     async def _write(self, admitted: Forward, pending: Pending) -> Routed:
         operation, credential = pending.operation, pending.credential
@@ -204,8 +250,10 @@ class Router:
         return self._verifier.verify(head.authorization, self._now())
 
     async def _look_up(self, lookup: Lookup, pending: Pending) -> Routed:
+        return self._looked_up(lookup, pending, await self._evidence(lookup.operation))
+
+    def _looked_up(self, lookup: Lookup, pending: Pending, evidence: Evidence | Unavailable) -> Routed:
         operation = lookup.operation
-        evidence = await self._evidence(operation)
         if isinstance(evidence, Evidence) and isinstance(operation.reference, Tag) and operation.name is not None:
             self._interest.tag_read(operation.name, operation.reference, evidence.lease)
         decision = resolve(lookup, evidence, accepted_media_types(pending.head.accept), pending.policy)
