@@ -56,7 +56,10 @@ def _on_repository(name: Name, actions: tuple[str, ...], source: Name | None) ->
 
 def missing_access(operation: Operation, grant: Grant) -> tuple[Access, ...]:
     """The rights that the operation needs and the grant lacks; empty when it is allowed."""
-    return tuple(access for access in required_access(operation) if not grant.permits(access))
+    needed = required_access(operation)
+    if all(map(grant.permits, needed)):
+        return ()
+    return tuple(access for access in needed if not grant.permits(access))
 
 
 def grants_push(grant: Grant, name: str) -> bool:

@@ -26,7 +26,7 @@ class Grant:
     subject: str = ""
 
     def permits(self, wanted: Access) -> bool:
-        return wanted in self.access or Access(wanted.type, wanted.name, "*") in self.access
+        return wanted in self.access or (wanted.type, wanted.name, "*") in self.access
 
 
 class Rejection(Word):

@@ -36,8 +36,7 @@ class DigestState(Enum):
     """Tombstone: deleted on the primary; only the primary's own 200 lifts it, for the kind that it served."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """The primary resolved a tag to `digest`, in answer to a request sent `age` seconds ago."""
 
     digest: Digest

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from extproc.evidence.model import ContentKind, DigestState, Known, Lease, Record, Snapshot
 from extproc.oci.reference import Digest, Name, Tag
@@ -31,6 +31,12 @@ def pack_digest(digest: Digest) -> bytes:
     return _ALGORITHMS[digest.algorithm] + bytes.fromhex(digest.encoded)
 
 
+@lru_cache(maxsize=4096)
+def _leased_digest(data: bytes) -> Digest:
+    # The images in use are few, and their tags are read again and again.
+    return _unpack_digest(data)[0]
+
+
 def _unpack_digest(data: bytes) -> tuple[Digest, int]:
     algorithm, size = _SIZES[data[0]]
     return Digest(f"{algorithm}:{data[1 : 1 + size].hex()}"), 1 + size
@@ -50,8 +56,7 @@ def _marks(packed: bytes) -> Iterator[tuple[bytes, int]]:
     yield from _MARK.iter_unpack(packed)
 
 
-@dataclass(frozen=True, slots=True)
-class PackedLease:
+class PackedLease(NamedTuple):
     """A tag's lease as kept: it holds while both of its generations are the current ones."""
 
     sent_at: int
@@ -63,8 +68,9 @@ class PackedLease:
     @classmethod
     def unpack(cls, data: bytes) -> PackedLease:
         sent_at, name_generation, site_generation = _LEASE.unpack_from(data)
-        digest, size = _unpack_digest(data[_LEASE.size :])
-        return cls(sent_at, name_generation, site_generation, digest, data[_LEASE.size + size :].decode())
+        end = _LEASE.size + 1 + _SIZES[data[_LEASE.size]][1]
+        digest = _leased_digest(data[_LEASE.size : end])
+        return cls(sent_at, name_generation, site_generation, digest, data[end:].decode())
 
     def held(self, site_generation: bytes, now: int, name_ttl: int) -> Lease | None:
         """The lease, when it holds but for the name's generation. Times in microseconds."""

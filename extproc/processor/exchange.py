@@ -11,14 +11,16 @@ Rules (Envoy's ext_proc.proto)
 from __future__ import annotations
 
 from enum import Enum, auto
+from functools import lru_cache
 from typing import NamedTuple
 
 from extproc.auth.challenge import Challenge
 from extproc.evidence.model import ContentKind
 from extproc.processor.codec import OtherPhase, decode, encode_continue, encode_route
 from extproc.processor.refusal import REASON_HEADER, encode_refusal
-from extproc.routing.decision import Forward, Refuse, content_kind
+from extproc.routing.decision import Forward, Refuse, Route, content_kind
 from extproc.routing.message import RequestHead, ResponseHead
+from extproc.routing.reason import Reason
 from extproc.routing.router import Routed
 
 ROUTE_HEADER = "x-geo-route"
@@ -100,7 +102,14 @@ class Exchange:
         return encode_continue(OtherPhase.RESPONSE_HEADERS)
 
 
+@lru_cache(maxsize=256)
+def _encode_plain(route: Route, reason: Reason, observe: bool) -> bytes:
+    return encode_route([(ROUTE_HEADER, route.word), (REASON_HEADER, reason.word)], observe=observe)
+
+
 def _forward(routed: Routed, decision: Forward, head: RequestHead) -> bytes:
+    if decision.pin is None and decision.stale is None:
+        return _encode_plain(decision.route, decision.reason, routed.wants_response)
     headers = [(ROUTE_HEADER, decision.route.word), (REASON_HEADER, decision.reason.word)]
     if decision.pin is not None:
         query = head.path.partition("?")[1:]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 from extproc.oci.name_pattern import NamePattern
 from extproc.oci.reference import Name
+from extproc.oci.word import Word
 from extproc.routing.reason import Reason
 
 
-class Mode(Enum):
+class Mode(Word):
     """What becomes of a decision."""
 
     SERVE = "serve"

@@ -94,8 +94,10 @@ class Peer(asyncio.Protocol):
         stream.call.ended()
 
     def reset(self, stream: Stream, code: int) -> None:
-        if stream.call is not None:
-            stream.call.reset()
+        # Let go of: each has the other, and rings are left to the collector.
+        call, stream.call = stream.call, None
+        if call is not None:
+            call.reset()
 
     def sent(self, stream: Stream) -> None:
         stream.call.sent()

@@ -647,6 +647,7 @@ class Connection:
             self.out.append(frame.rst_stream(stream.id, ErrorCode.NO_ERROR))
         self._note_ended(stream.id, early=not stream.ended)
         self._forget(stream)
+        stream.call = None
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """Give a stream up."""
