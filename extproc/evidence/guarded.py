@@ -18,6 +18,7 @@ from typing import Protocol, TypeVar
 from extproc.evidence.breaker import Breaker, State
 from extproc.evidence.budget import Budget
 from extproc.evidence.guarded_asking import NOT_YET, GuardedAsking
+from extproc.evidence.guarded_pages import pages_by
 from extproc.evidence.model import Arrived, Changed, Evidence, Invalidation, Observation, Record, Snapshot
 from extproc.evidence.store import LONGEST_STEP, Askable, Store, StoreUnavailable, names_in
 from extproc.oci.reference import Digest, Name, Tag
@@ -209,11 +210,9 @@ class GuardedStore:
     def names(self) -> AsyncIterator[Name]:
         return names_in(self.pages())
 
-    async def pages(self) -> AsyncIterator[Sequence[Name]]:
+    def pages(self) -> AsyncIterator[Sequence[Name]]:
         """Each page within the budget, however long the caller takes for it."""
-        pages = self._store.pages()
-        while (page := await self._guard(lambda: anext(pages, None))) is not None:
-            yield page
+        return pages_by(self._guard, self._store.pages())
 
     async def note(self, topic: str, text: str | None) -> None:
         await self._guard(lambda: self._store.note(topic, text))

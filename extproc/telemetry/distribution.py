@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import Histogram as SdkHistogram
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk import environment_variables as variables
 from opentelemetry.sdk.metrics.export import (
@@ -137,6 +138,15 @@ class QuickDistributions:
         )
 
 
+class _Sdk:
+    def __init__(self, histogram: SdkHistogram, attributes: tuple[str, ...]) -> None:
+        self._histogram = histogram
+        self._attributes = attributes
+
+    def record(self, value: float, *values: str | bool) -> None:
+        self._histogram.record(value, dict(zip(self._attributes, values, strict=True)))
+
+
 class SdkDistributions:
     """The SDK's own."""
 
@@ -149,12 +159,7 @@ class SdkDistributions:
         histogram = self._meter.create_histogram(
             name, unit=unit, description=description, explicit_bucket_boundaries_advisory=bounds
         )
-
-        class Made:
-            def record(self, value: float, *values: str | bool) -> None:
-                histogram.record(value, dict(zip(attributes, values, strict=True)))
-
-        return Made()
+        return _Sdk(histogram, attributes)
 
 
 def quick_will_do() -> bool:
