@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -26,7 +26,6 @@ from extproc.evidence.model import (
     DigestState,
     Evidence,
     Invalidation,
-    Lease,
     Observation,
     Record,
     Snapshot,
@@ -34,19 +33,17 @@ from extproc.evidence.model import (
 from extproc.evidence.packed import (
     KINDS,
     TOKEN_SIZE,
-    PackedLease,
-    any_mark,
     lease_parts,
     pack_digest,
     pack_mark,
     unpack_record,
-    unpack_state,
 )
 from extproc.evidence.reach import Command, NoScript, Reach
+from extproc.evidence.redis_decide import Decide
 from extproc.evidence.redis_dial import dial
-from extproc.evidence.redis_question import RedisQuestion
+from extproc.evidence.redis_question import RedisAsking
 from extproc.evidence.redis_single import SingleRedis
-from extproc.evidence.store import LONGEST_STEP, PUSH_SETTLES, Asking, Question, names_in
+from extproc.evidence.store import LONGEST_STEP, PUSH_SETTLES, Asking, names_in
 from extproc.oci.reference import Digest, Name, ReferenceInvalid, Tag
 
 _PAGE: Final = 1000
@@ -102,13 +99,6 @@ def _observed(snapshot: Snapshot, seen: Observation) -> Command:
     )
 
 
-def _question(reference: Tag | Digest) -> Command:
-    """As DECIDE takes it: an epoch and a generation, should there be none, and the tag or the digest."""
-    fresh = os.urandom(2 * TOKEN_SIZE)
-    tag, digest = (b"", pack_digest(reference)) if isinstance(reference, Digest) else (reference.encode(), b"")
-    return fresh[:TOKEN_SIZE], fresh[TOKEN_SIZE:], tag, digest
-
-
 class RedisStore:
     """`Store` in the Redis that `reach` leads to."""
 
@@ -118,43 +108,17 @@ class RedisStore:
         self._site = f"{prefix}:site"
         self._absent_ttl = _micros(absent_ttl)
         self._name_ttl = _micros(name_ttl)
+        self._decide = Decide(prefix, self._name_ttl)
 
     async def decide(self, name: Name, reference: Tag | Digest) -> Evidence:
-        answer, generation = await self._run_beside_site(script.DECIDE, name, *_question(reference))
-        return self._evidence(answer, generation, by_tag=isinstance(reference, Tag))
+        answer, generation = await self._run_beside_site(script.DECIDE, name, *self._decide.arguments(reference))
+        self._reach.raise_if_unsettled()
+        return self._decide.evidence(answer, generation, reference)
 
     @property
     def asking(self) -> Asking | None:
         """This, where one connection leads to all that is kept."""
-        return _Asking(self, self._reach) if isinstance(self._reach, SingleRedis) else None
-
-    def decide_commands(self, name: Name, reference: Tag | Digest) -> tuple[Command, Command]:
-        """What `decide` asks first."""
-        command = script.DECIDE.call(self._key(name), (self._name_ttl, *_question(reference)), by_sha=True)
-        return command, ("GET", self._site)
-
-    def evidence_in(self, answers: list[Any], reference: Tag | Digest) -> Evidence | None:
-        """In the answers to these; None where more must be asked. Raises StoreUnavailable."""
-        answer, generation = answers
-        return None if generation is None else self._evidence(answer, generation, by_tag=isinstance(reference, Tag))
-
-    def _evidence(self, answer: Any, generation: bytes, *, by_tag: bool) -> Evidence:
-        self._reach.raise_if_unsettled()
-        seconds, micros, epoch, marks, dropped, lease, state = answer
-        now = int(seconds) * 1_000_000 + int(micros)
-        snapshot = Snapshot(epoch, generation, now)
-        marked = marks is not None and any_mark(marks, now)
-        held = None
-        if by_tag:
-            held = self._held(lease, generation, now)
-            if held is None:
-                return Evidence(snapshot, marked, None, DigestState.UNKNOWN)
-        known = unpack_state(state, dropped is not None, now, self._name_ttl)
-        return Evidence(snapshot, marked, held, known.state, known.confirmed, known.deleted_as)
-
-    def _held(self, packed: bytes | None, generation: bytes, now: int) -> Lease | None:
-        """The name's generation was compared by the script."""
-        return None if packed is None else PackedLease.unpack(packed).held(generation, now, self._name_ttl)
+        return RedisAsking(self, self._decide, self._reach) if isinstance(self._reach, SingleRedis) else None
 
     async def begin_write(self, name: Name, mark: str, what: Invalidation, ttl: float) -> None:
         await self._invalidate(name, what, mark, _micros(ttl))
@@ -182,7 +146,7 @@ class RedisStore:
         (seconds, micros, lease), generation = await self._run_beside_site(
             script.CHANGED, name, *_untrue(what), pack_digest(pushed) if pushed else b"", _micros(PUSH_SETTLES)
         )
-        held = self._held(lease, generation, int(seconds) * 1_000_000 + int(micros))
+        held = self._decide.held(lease, generation, int(seconds) * 1_000_000 + int(micros))
         return Changed(lease_dropped=held is not None)
 
     async def primary_dropped(self, name: Name) -> None:
@@ -293,16 +257,3 @@ class RedisStore:
     async def _round_trip(self, *commands: Command) -> list[Any]:
         """Raises NoScript, StoreUnavailable."""
         return await self._reach.round_trip(*commands)
-
-
-class _Asking:
-    """`Asking` of a store behind one connection."""
-
-    def __init__(self, store: RedisStore, reach: SingleRedis) -> None:
-        self._store = store
-        self._reach = reach
-
-    def ask(self, name: Name, reference: Tag | Digest, then: Callable[[Evidence | Exception], None]) -> Question:
-        question = RedisQuestion(self._store, name, reference, then)
-        question.asked = self._reach.ask(question.told, *self._store.decide_commands(name, reference))
-        return question

@@ -8,34 +8,43 @@ from typing import Any, Protocol
 
 from extproc.evidence.model import Evidence
 from extproc.evidence.reach import NoScript
+from extproc.evidence.redis_decide import Decide
+from extproc.evidence.redis_single import SingleRedis
 from extproc.evidence.redis_wire import Asked
 from extproc.oci.reference import Digest, Name, Tag
 
+Then = Callable[[Evidence | Exception], None]
 
-class Answering(Protocol):
-    """Knows what Redis' answers say."""
 
-    def evidence_in(self, answers: list[Any], reference: Tag | Digest) -> Evidence | None:
-        """None where more must be asked. Raises StoreUnavailable."""
+class Deciding(Protocol):
+    """The long way, by a task."""
 
     async def decide(self, name: Name, reference: Tag | Digest) -> Evidence:
-        """The long way, which asks all there is to ask."""
+        """Asks all there is to ask. Raises StoreUnavailable."""
+
+
+class RedisAsking:
+    """`store.Asking` where one connection leads to all that is kept."""
+
+    def __init__(self, store: Deciding, words: Decide, reach: SingleRedis) -> None:
+        self.store = store
+        self.words = words
+        self._reach = reach
+
+    def ask(self, name: Name, reference: Tag | Digest, then: Then) -> RedisQuestion:
+        question = RedisQuestion(self, name, reference, then)
+        question.asked = self._reach.ask(question.told, *self.words.commands(name, reference))
+        return question
 
 
 class RedisQuestion:
     """`store.Question`. What is seldom (a script that the server does not know, a site without a generation) is
     asked again by a task."""
 
-    __slots__ = ("_name", "_over", "_reference", "_store", "_task", "_then", "asked")
+    __slots__ = ("_asking", "_name", "_over", "_reference", "_task", "_then", "asked")
 
-    def __init__(
-        self,
-        store: Answering,
-        name: Name,
-        reference: Tag | Digest,
-        then: Callable[[Evidence | Exception], None],
-    ) -> None:
-        self._store = store
+    def __init__(self, asking: RedisAsking, name: Name, reference: Tag | Digest, then: Then) -> None:
+        self._asking = asking
         self._name = name
         self._reference = reference
         self._then = then
@@ -47,20 +56,23 @@ class RedisQuestion:
         """Hears redis_wire's answers."""
         self.asked = None
         if isinstance(outcome, list):
-            try:
-                evidence = self._store.evidence_in(outcome, self._reference)
-            except Exception as error:
-                self._end(error)
-                return
-            if evidence is not None:
-                self._end(evidence)
+            answer, generation = outcome
+            if generation is not None:
+                self._end(self._evidence(answer, generation))
                 return
         elif not isinstance(outcome, NoScript):
             self._end(outcome)
             return
         if not self._over:
-            self._task = asyncio.create_task(self._store.decide(self._name, self._reference))
+            self._task = asyncio.create_task(self._asking.store.decide(self._name, self._reference))
             self._task.add_done_callback(self._decided)
+
+    def _evidence(self, answer: Any, generation: bytes) -> Evidence | Exception:
+        try:
+            return self._asking.words.evidence(answer, generation, self._reference)
+        except Exception as error:
+            # A fault of ours is this question's alone: whoever tells us goes on.
+            return error
 
     def give_up(self) -> None:
         self._over = True

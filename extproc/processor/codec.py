@@ -10,7 +10,7 @@ Rules (envoy/service/ext_proc/v3/external_processor.proto, and seen on a real En
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Final
@@ -30,7 +30,8 @@ _SITE: Final = "site"
 _PROMOTED: Final = "promoted"
 """Beside the site: the secondary's registry in the primary's place. What it says proves nothing of either."""
 _MOST_ATTEMPTS: Final = 2**32
-_NONE: Final[tuple[str, ...]] = ()
+_OF_REQUEST: Final = {b":method": 0, b":path": 1, b"authorization": 2, b"accept": 3, b"traceparent": 4}
+_OF_RESPONSE: Final = {b":status": 0, b"docker-content-digest": 1, b"content-type": 2}
 _LONGEST_CACHED: Final = 512
 """Characters: a client chooses its query, and must not fill the cache with 60 KB each."""
 
@@ -118,38 +119,36 @@ def _route(set_headers: tuple[tuple[str, str], ...], remove: tuple[str, ...], ob
 
 
 def _request_head(message: wire.HttpHeaders) -> RequestHead:
-    found = _collected(message)
+    method, path, authorization, accept, traceparent = _values(message, _OF_REQUEST)
     return RequestHead(
-        ",".join(found.get(b":method", _NONE)),
-        ",".join(found.get(b":path", _NONE)),
-        found.get(b"authorization", _NONE),
-        found.get(b"accept", _NONE),
-        message.end_of_stream,
-        ",".join(found.get(b"traceparent", _NONE)),
+        ",".join(method), ",".join(path), authorization, accept, message.end_of_stream, ",".join(traceparent)
     )
 
 
 def _response_head(request: wire.ProcessingRequest) -> ResponseHead:
-    found = _collected(request.response_headers)
+    status, digest, content_type = _values(request.response_headers, _OF_RESPONSE)
     # A protobuf map makes an empty message of what it does not have: no attribute, no site and no attempts.
     fields = request.attributes[_ATTRIBUTES].fields
     attempts = fields[_ATTEMPTS].number_value
     return ResponseHead(
-        _status(",".join(found.get(b":status", _NONE))),
-        ",".join(found.get(b"docker-content-digest", _NONE)),
-        ",".join(found.get(b"content-type", _NONE)),
+        _status(",".join(status)),
+        ",".join(digest),
+        ",".join(content_type),
         _site(fields[_HOST_METADATA].string_value),
         int(attempts) if 0 <= attempts < _MOST_ATTEMPTS else 0,
     )
 
 
-def _collected(message: wire.HttpHeaders) -> dict[bytes, tuple[str, ...]]:
-    """The values of each header, by its lower-case name, in their order."""
-    found: dict[bytes, tuple[str, ...]] = {}
+def _values(message: wire.HttpHeaders, wanted: Mapping[bytes, int]) -> list[tuple[str, ...]]:
+    """Of each wanted header, in their order."""
+    found: list[tuple[str, ...]] = [()] * len(wanted)
     for header in message.headers.headers:
-        key = header.key.lower()
-        value = (header.raw_value or header.value).decode("latin-1")
-        found[key] = (*found[key], value) if key in found else (value,)
+        key = header.key
+        place = wanted.get(key)
+        if place is None:
+            place = wanted.get(key.lower())
+        if place is not None:
+            found[place] += ((header.raw_value or header.value).decode("latin-1"),)
     return found
 
 

@@ -1,0 +1,55 @@
+"""What `decide` asks of Redis, and what the answers say. Pure."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from extproc.evidence import script
+from extproc.evidence.model import DigestState, Evidence, Lease, Snapshot
+from extproc.evidence.packed import TOKEN_SIZE, PackedLease, any_mark, pack_digest, unpack_state
+from extproc.evidence.reach import Command
+from extproc.oci.reference import Digest, Name, Tag
+
+
+class Decide:
+    """Of one store."""
+
+    def __init__(self, prefix: str, name_ttl: int) -> None:
+        """`name_ttl`: microseconds."""
+        self._before = f"{prefix}:{{"
+        self._generation: Command = ("GET", f"{prefix}:site")
+        self._name_ttl = name_ttl
+
+    def arguments(self, reference: Tag | Digest) -> Command:
+        """Of DECIDE: an epoch and a generation, should there be none, and the tag or the digest."""
+        fresh = os.urandom(2 * TOKEN_SIZE)
+        tag, digest = (b"", pack_digest(reference)) if isinstance(reference, Digest) else (reference.encode(), b"")
+        return fresh[:TOKEN_SIZE], fresh[TOKEN_SIZE:], tag, digest
+
+    def commands(self, name: Name, reference: Tag | Digest) -> tuple[Command, Command]:
+        """The script, and the site's generation behind it; see `RedisStore._run_beside_site`."""
+        fresh, generation, tag, digest = self.arguments(reference)
+        key = self._before + name + "}"
+        return (
+            ("EVALSHA", script.DECIDE.sha, 1, key, self._name_ttl, fresh, generation, tag, digest),
+            self._generation,
+        )
+
+    def evidence(self, answer: Any, generation: bytes, reference: Tag | Digest) -> Evidence:
+        """Of the script's answer."""
+        seconds, micros, epoch, marks, dropped, lease, state = answer
+        now = int(seconds) * 1_000_000 + int(micros)
+        snapshot = Snapshot(epoch, generation, now)
+        marked = marks is not None and any_mark(marks, now)
+        held = None
+        if isinstance(reference, Tag):
+            held = self.held(lease, generation, now)
+            if held is None:
+                return Evidence(snapshot, marked, None, DigestState.UNKNOWN)
+        known = unpack_state(state, dropped is not None, now, self._name_ttl)
+        return Evidence(snapshot, marked, held, known.state, known.confirmed, known.deleted_as)
+
+    def held(self, packed: bytes | None, generation: bytes, now: int) -> Lease | None:
+        """A lease that the script gave, which has compared the name's generation. `now` in microseconds."""
+        return None if packed is None else PackedLease.unpack(packed).held(generation, now, self._name_ttl)
