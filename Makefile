@@ -49,6 +49,12 @@ test-faults: setup ## every fault of docs/faults.md at full length: 5,000 reques
 bench: setup ## what an exchange, a pull and the store cost, beside yardsticks: build/bench.json, tables, charts
 	.ci/bench
 
+.PHONY: soak
+soak: setup ## an hour (SOAK_SECONDS) at full load with trouble, on the fast lane: memory must stay flat; build/soak.json
+	@command -v wrk >/dev/null || .ci/debian wrk
+	.ci/compiled
+	$(BIN)/python -m bench.soak
+
 .PHONY: bench-store
 bench-store: setup ## memory of 10 million digests in Redis, 1,000 a name: under 1.2 GB
 	$(BIN)/python bench/store_memory.py

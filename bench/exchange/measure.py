@@ -15,7 +15,7 @@ from bench.exchange.cpu import cpu_seconds
 from bench.exchange.edge import registry
 from bench.exchange.load import wrk
 from bench.exchange.request import Kind, Requests
-from bench.exchange.side import TRANSPORTS, Side, ours, until_steered, without, yardstick
+from bench.exchange.side import FORMS, Side, ours, until_steered, without, yardstick
 from tests.support.otlp_receiver import OtlpReceiver
 
 CONNECTIONS: Final = (1, 32)
@@ -47,20 +47,20 @@ async def measured(folder: Path, *, rounds: int, seconds: float, say: Callable[[
     async with AsyncExitStack() as stack:
         collector = await stack.enter_async_context(OtlpReceiver())
         port = collector.grpc_port
-        names = ("registry", "none", *YARDSTICKS, *TRANSPORTS)
+        names = ("registry", "none", *YARDSTICKS, *FORMS)
         at = {name: made(folder / name) for name in names}
         url = await stack.enter_async_context(registry(at["registry"]))
         opening = [
             without(at["none"], url, port),
             *(yardstick(name, at[name], url, port) for name in YARDSTICKS),
-            *(ours(transport, at[transport], url, port) for transport in TRANSPORTS),
+            *(ours(form, at[form], url, port) for form in FORMS),
         ]
         sides = [await stack.enter_async_context(side) for side in opening]
         turns = [
             (side, kind, connections)
             for kind in Kind
             for side in sides
-            if kind is Kind.DIGEST or side.name in TRANSPORTS
+            if kind is Kind.DIGEST or side.name in FORMS
             for connections in CONNECTIONS
         ]
         scripts = {kind: folder / f"{kind.value}.lua" for kind in Kind}
@@ -114,9 +114,7 @@ def summary(found: Measured) -> dict[str, Any]:
     )
     words = {"go_echo": "go_echo", noop: "noop_grpcio"}
     named = {
-        words.get(name, f"{name}.{kind.value}"): (name, kind)
-        for name, kind, _ in found
-        if name in {*words, *TRANSPORTS}
+        words.get(name, f"{name}.{kind.value}"): (name, kind) for name, kind, _ in found if name in {*words, *FORMS}
     }
 
     def added(what: str, connections: int) -> dict[str, float]:

@@ -16,7 +16,7 @@ NAMES: Final = 100
 DIGEST: Final = "sha256:" + hashlib.sha256(b"{}").hexdigest()
 """The registry says of every manifest that this is it."""
 MEDIA_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
-_ACCEPT: Final = ", ".join(
+ACCEPT: Final = ", ".join(
     (
         "application/vnd.oci.image.index.v1+json",
         MEDIA_TYPE,
@@ -24,7 +24,7 @@ _ACCEPT: Final = ", ".join(
         "application/vnd.docker.distribution.manifest.v2+json",
     )
 )
-_DONE: Final = """
+DONE: Final = """
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
@@ -63,7 +63,7 @@ class Requests:
         return f"/v2/{name}/blobs/{DIGEST}" if self.kind is Kind.DIGEST else f"/v2/{name}/manifests/v1.{number}"
 
     def headers(self, number: int) -> dict[str, str]:
-        headers = {"Accept": _ACCEPT, "User-Agent": "containerd/1.7.24"}
+        headers = {"Accept": ACCEPT, "User-Agent": "containerd/1.7.24"}
         if self.kind is not Kind.TOKEN:
             actions = ["pull", "push"] if self.kind is Kind.WRITE else ["pull"]
             access = [{"type": "repository", "name": f"group-{number}/project/app", "actions": actions}]
@@ -83,7 +83,7 @@ class Requests:
         )
         return (
             f"local made, at = {{}}, 0\ninit = function(args)\n{made}\nend\n"
-            f"request = function() at = at % {NAMES} + 1; return made[at] end\n{_DONE}"
+            f"request = function() at = at % {NAMES} + 1; return made[at] end\n{DONE}"
         )
 
 

@@ -23,7 +23,9 @@ from tests.support.envoy import Envoy
 from tests.support.program import Program, eventually
 from tests.support.redis_server import RedisServer
 
-TRANSPORTS: Final = ("grpcio", "fastlane")
+FORMS: Final = {"grpcio": ("grpcio", True), "fastlane": ("fastlane", True), "fastlane_pure": ("fastlane", False)}
+"""Our sides: each one's transport, and whether its hot path is compiled, as in the image (docs/install.md)."""
+_COMPILED: Final = Path(__file__).parents[2] / "build" / "compiled"
 _GO: Final = Path(__file__).parents[1] / "go_echo"
 _CONSTANT: Final = encode_route([("x-geo-route", "secondary"), ("x-geo-reason", "digest-present")], observe=False)
 """What a yardstick answers each request with."""
@@ -119,24 +121,29 @@ def built_echo(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def ours(transport: str, folder: Path, url: str, collector: int) -> AsyncIterator[Side]:
+async def ours(name: str, folder: Path, url: str, collector: int, more: str = "") -> AsyncIterator[Side]:
     """The processor with one worker, a Redis of its own, tokens, metrics, and one exchange in a hundred traced.
-    `folder` is there."""
+    `folder` is there; `more`: further settings, as TOML above its tables."""
+    transport, compiled = FORMS[name]
     async with AsyncExitStack() as stack:
         redis = stack.enter_context(RedisServer(folder / "redis"))
-        text = _settings(url, folder, collector, transport, redis.url)
+        text = more + _settings(url, folder, collector, transport, redis.url)
         settings = _loaded(folder, text)
-        program = stack.enter_context(_Configured(folder, text))
+        program = stack.enter_context(_Configured(folder, text, compiled=compiled))
         await asyncio.to_thread(program.ready, workers=1)
         running = await stack.enter_async_context(gateway(settings, folder))
-        yield Side(transport, running, tuple(program.workers()), redis.pid)
+        yield Side(name, running, tuple(program.workers()), redis.pid)
 
 
 class _Configured(Program):
     """With these settings and no others, but the admin's address."""
 
-    def __init__(self, folder: Path, text: str) -> None:
+    def __init__(self, folder: Path, text: str, *, compiled: bool) -> None:
         super().__init__(folder)
+        if compiled:
+            if not (_COMPILED / "extproc").is_dir():
+                raise SystemExit("build/compiled is missing: make compiled")
+            self.home = _COMPILED
         self.config.write_text(f'admin.address = "127.0.0.1:{self.admin_port}"\n{text}')
 
 

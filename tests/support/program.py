@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import extproc
 from tests.support.ports import free_port
 from tests.support.tokens_in_logs import look
 
@@ -41,6 +42,9 @@ def alive(pid: int) -> bool:
 
 class Program:
     """`with Program(folder, settings) as program: …`; the settings are TOML, without admin and sites."""
+
+    home = Path(extproc.__file__).parents[1]
+    """Where the package lies that is run: the one that the tests themselves have."""
 
     def __init__(self, folder: Path, settings: str = "", *, auth: str = 'auth.mode = "passthrough"\n') -> None:
         self.folder = folder
@@ -98,7 +102,7 @@ class Program:
                 stderr=errors,
                 stdout=subprocess.PIPE,
                 env=environment,
-                cwd=Path(__file__).parents[2],
+                cwd=self.home,
             )
 
     def ready(

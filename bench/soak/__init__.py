@@ -1,0 +1,1 @@
+"""Hours at full load: does the processor stay as it is?"""
