@@ -8,21 +8,23 @@ import pytest
 from extproc.evidence.breaker import Breaker
 from extproc.evidence.guarded import GuardedStore
 from extproc.evidence.redis import RedisStore
-from tests.evidence.subject import BUDGET, NewSubject, Subject, in_memory, in_redis
+from tests.evidence.subject import BUDGET, NewSubject, Subject, in_memory, in_redis, without_a_task
 from tests.support.redis_kinds import KINDS, redis_store, running
 from tests.support.redis_server import RedisServer
 
 
-@pytest.fixture(params=["memory", *KINDS])
+@pytest.fixture(params=["memory", *KINDS, "asked"])
 async def new(request: pytest.FixtureRequest, prefix: str) -> AsyncIterator[NewSubject]:
-    """Makes stores of each kind; those of one test share what they keep in Redis."""
-    where = None if request.param == "memory" else running(request, request.param)
+    """Makes stores of each kind; those of one test share what they keep in Redis. `asked`: one server, and no task
+    waits for what `decide` finds."""
+    asked = request.param == "asked"
+    where = None if request.param == "memory" else running(request, "server" if asked else request.param)
     async with AsyncExitStack() as stack:
 
         def build(**options: float) -> Subject:
             subject = in_memory(**options) if where is None else in_redis(where, prefix=prefix, **options)
             stack.push_async_callback(subject.store.close)
-            return subject
+            return without_a_task(subject) if asked else subject
 
         yield build
 

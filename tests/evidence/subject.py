@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
+from extproc.evidence.guarded_asking import GuardedAsking
 from extproc.evidence.memory import MemoryStore
 from extproc.evidence.model import DigestState, Evidence, Observation, Record
 from extproc.evidence.redis import RedisStore
-from extproc.evidence.store import Store
+from extproc.evidence.store import Asking, Store
 from extproc.oci.reference import Digest, Name, Tag
 from tests.support.redis_kinds import Where, redis_store
 
@@ -92,6 +95,42 @@ def in_redis(where: Where, *, prefix: str, absent_ttl: float = 60.0, name_ttl: f
             pass
 
     return Subject(store, advance)
+
+
+def without_a_task(subject: Subject) -> Subject:
+    """The same in Redis, but `decide` asks as most requests do."""
+    assert isinstance(subject.store, RedisStore)
+    return Subject(cast("Store", _Asked(subject.store)), subject.advance)
+
+
+class _Asked:
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+
+    async def decide(self, name: Name, reference: Tag | Digest) -> Evidence:
+        return await asked(self._store.asking, name, reference)
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self._store, operation)
+
+
+async def asked(asking: Asking | GuardedAsking | None, name: Name, reference: Tag | Digest) -> Evidence:
+    """What `then` is told, which is told once. Raises it if it is an error."""
+    assert asking is not None
+    told: list[Evidence | Exception] = []
+    came = asyncio.Event()
+
+    def then(outcome: Evidence | Exception) -> None:
+        told.append(outcome)
+        came.set()
+
+    asking.ask(name, reference, then)
+    await came.wait()
+    await asyncio.sleep(0)
+    (outcome,) = told
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 async def _time(store: RedisStore) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from extproc.auth.challenge import Challenge
 from extproc.evidence.backlog import Backlog
 from extproc.evidence.memory import MemoryStore
-from extproc.oci.reference import Digest
+from extproc.evidence.model import DigestState, Evidence, Snapshot
+from extproc.oci.reference import Digest, Name, Tag
 from extproc.processor.codec import OtherPhase, WireError, encode_continue
 from extproc.processor.exchange import ProtocolError
 from extproc.processor.stream import Stream
@@ -17,7 +20,7 @@ from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason
 from extproc.routing.router import Router
 from tests.support.clock import Clock
-from tests.support.heads import EVERY_TYPE, INDEX
+from tests.support.heads import EVERY_TYPE, INDEX, request
 from tests.support.messages import OTHERS, PRIMARY, Reply, request_head, response_head
 from tests.support.recorded import Recorder
 
@@ -140,3 +143,80 @@ async def test_a_phase_that_was_not_asked_for_is_passed_on(name: str) -> None:
     await replied(stream, request_head("GET", TAG_PATH))
     assert Reply.of(await replied(stream, OTHERS[name])).kind == name
     assert len(worker.recorder.decisions) == 1
+
+
+# Look-ups that no task waits for
+
+
+class Asked:
+    """Answers when the test tells it to."""
+
+    def __init__(self) -> None:
+        self.told: list[Callable[[Evidence | Exception], None]] = []
+
+    def ask(self, name: Name, reference: Tag | Digest, then: Callable[[Evidence | Exception], None]) -> None:
+        self.told.append(then)
+
+
+PRESENT = Evidence(Snapshot(b"e", b"g", 1), False, None, DigestState.PRESENT, 1.0)
+BLOB_PATH = f"/v2/g/app/blobs/{DIGEST}"
+
+
+def asking(worker: Worker) -> Asked:
+    asked = Asked()
+    store = MemoryStore(absent_ttl=5, clock=Clock())
+    worker.router = Router(
+        verifier=None,
+        facts=store,
+        writes=Backlog(store),
+        policy=Policy(),
+        now=Clock(1_800_000_000),
+        asking=asked,
+    )
+    return asked
+
+
+async def test_the_reply_is_there_when_the_answer_has_come() -> None:
+    worker = Worker()
+    asked = asking(worker)
+    reply = worker.stream().receive(request_head("GET", BLOB_PATH))
+    assert isinstance(reply, asyncio.Future)
+    assert not reply.done()
+    asked.told[0](PRESENT)
+    assert Reply.of(reply.result()).set_headers == {"x-geo-route": "secondary", "x-geo-reason": "digest-present"}
+    assert [recorded.routed is not None for recorded in worker.recorder.exchanges] == [True]
+
+
+async def test_a_client_that_has_gone_is_not_answered() -> None:
+    worker = Worker()
+    asked = asking(worker)
+    reply = worker.stream().receive(request_head("GET", BLOB_PATH))
+    assert isinstance(reply, asyncio.Future)
+    reply.cancel()
+    asked.told[0](PRESENT)
+    assert worker.recorder.exchanges[0].routed is None
+
+
+@pytest.mark.parametrize("of_ours", [True, False])
+async def test_a_fault_is_its_streams_alone(of_ours: bool) -> None:
+    worker = Worker()
+    asked = asking(worker)
+    reply = worker.stream().receive(request_head("GET", BLOB_PATH))
+    assert not isinstance(reply, bytes)
+    if of_ours:
+        # The recorder minds to be told twice.
+        worker.recorder.exchanges[0].routed = await worker.router.route(request("GET", "/v2/"))
+        asked.told[0](PRESENT)
+        with pytest.raises(AssertionError):
+            await reply
+    else:
+        asked.told[0](RuntimeError("the store's"))
+        with pytest.raises(RuntimeError, match="the store's"):
+            await reply
+
+
+async def test_who_is_traced_is_waited_for_by_a_task() -> None:
+    worker = Worker(Recorder(traced=True))
+    asked = asking(worker)
+    assert Reply.of(await replied(worker.stream(), request_head("GET", BLOB_PATH))).set_headers
+    assert asked.told == []
