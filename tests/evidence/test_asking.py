@@ -19,7 +19,7 @@ from extproc.evidence.redis import RedisStore, connect
 from extproc.evidence.store import StoreUnavailable
 from extproc.oci.reference import Digest, Name, Tag
 from extproc.settings import Store
-from tests.evidence.subject import D1, NAME, TAG, Clock, asked
+from tests.evidence.subject import D1, NAME, OTHER, TAG, Clock, asked
 from tests.support.redis_server import RedisServer
 
 KNOWN = Evidence(Snapshot(b"e", b"g", 1), False, None, DigestState.PRESENT, 0.0)
@@ -187,6 +187,15 @@ async def test_a_budget_that_is_spent() -> None:
     assert rig.state == "open"
 
 
+async def test_what_comes_after_the_deadline_counts_no_more() -> None:
+    rig = Rig(budget=0.0)
+    rig.ask()
+    while not rig.told:  # noqa: ASYNC110 - the loop's own turns
+        await asyncio.sleep(0)
+    rig.answer(AWAY)
+    assert rig.state == "closed", "one question, one failure"
+
+
 async def test_an_answer_before_the_deadline_is_the_only_one() -> None:
     rig = Rig(budget=0.0)
     rig.ask()
@@ -270,7 +279,7 @@ async def test_who_gives_up_before_it_is_sent_asks_nothing(raw: RedisStore) -> N
     told: list[Evidence | Exception] = []
     asking = raw.asking
     assert asking is not None
-    await raw.ping()
+    await raw.decide(OTHER, D1)
     asking.ask(NAME, D1, told.append).give_up()
     await raw.ping()
     assert told == []
