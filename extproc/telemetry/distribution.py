@@ -16,9 +16,8 @@ import time
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import Histogram as SdkHistogram
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk import environment_variables as variables
@@ -28,7 +27,6 @@ from opentelemetry.sdk.metrics.export import (
     HistogramDataPoint,
     Metric,
     MetricsData,
-    PeriodicExportingMetricReader,
     ScopeMetrics,
 )
 
@@ -165,26 +163,3 @@ class SdkDistributions:
 def quick_will_do() -> bool:
     """Whether no variable asks for what only the SDK's histograms are."""
     return all(os.environ.get(name, "").lower() in {"", plain} for name, plain in _PLAIN.items())
-
-
-class PrometheusReader(PrometheusMetricReader):
-    """With distributions of ours."""
-
-    def __init__(self, distributions: QuickDistributions, *arguments: Any, **options: Any) -> None:
-        self._distributions = distributions
-        super().__init__(*arguments, **options)
-
-    def _receive_metrics(self, metrics_data: MetricsData, *arguments: Any, **options: Any) -> None:
-        # What readers are told by: the one method that OpenTelemetry has each of them override.
-        super()._receive_metrics(self._distributions.added_to(metrics_data), *arguments, **options)
-
-
-class PeriodicReader(PeriodicExportingMetricReader):
-    """With distributions of ours."""
-
-    def __init__(self, distributions: QuickDistributions, *arguments: Any, **options: Any) -> None:
-        self._distributions = distributions
-        super().__init__(*arguments, **options)
-
-    def _receive_metrics(self, metrics_data: MetricsData, *arguments: Any, **options: Any) -> None:
-        super()._receive_metrics(self._distributions.added_to(metrics_data), *arguments, **options)

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from extproc.telemetry.distribution import PrometheusReader, QuickDistributions
+from extproc.telemetry.distribution import QuickDistributions
+from extproc.telemetry.reader import PrometheusReader
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 WORKER: Final = "worker"

@@ -26,17 +26,12 @@ from opentelemetry.trace import Tracer
 
 from extproc import settings as configuration
 from extproc.telemetry import names
-from extproc.telemetry.distribution import (
-    Distributions,
-    PeriodicReader,
-    QuickDistributions,
-    SdkDistributions,
-    quick_will_do,
-)
+from extproc.telemetry.distribution import Distributions, QuickDistributions, SdkDistributions, quick_will_do
 from extproc.telemetry.exporting import is_parent_based, metric_exporters, sampler, span_exporters
 from extproc.telemetry.gauge import gauge
 from extproc.telemetry.log_lines import LogLines, standard_error
 from extproc.telemetry.prometheus import Exposition
+from extproc.telemetry.reader import PeriodicReader
 from extproc.telemetry.sampling import HeadSampling, NoSampling, Sampling
 from extproc.telemetry.standard_log import StandardLog
 from extproc.telemetry.trace_context import trace_context

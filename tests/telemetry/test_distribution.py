@@ -22,12 +22,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from extproc.telemetry import names
 from extproc.telemetry.distribution import (
     Distributions,
-    PeriodicReader,
-    PrometheusReader,
     QuickDistributions,
     SdkDistributions,
     quick_will_do,
 )
+from extproc.telemetry.reader import PeriodicReader, PrometheusReader
 
 BOUNDS = (0.1, 0.5, 1.0)
 PREFERENCE = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
