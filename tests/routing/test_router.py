@@ -14,7 +14,7 @@ from extproc.evidence.model import DigestState, Evidence, Invalidation, Lease, O
 from extproc.evidence.store import StoreUnavailable
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.reference import Digest, Name, Tag
-from extproc.routing.decision import Forward, Lookup, Refuse, Route
+from extproc.routing.decision import Forward, Refuse, Route
 from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason
 from extproc.routing.router import MARK_MARGIN, Router
@@ -379,11 +379,9 @@ async def test_a_written_tag_is_heard_of_when_its_lease_is_dropped_for_the_secon
     assert len(interest.heard) == 1
 
 
-async def test_a_lookup_without_a_name_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Operation(Kind.BLOB, "GET")
-    monkeypatch.setattr("extproc.routing.router.admit", lambda *_, **__: Lookup(broken, passthrough=False))
+async def test_a_lookup_without_a_name_is_a_fault_of_ours() -> None:
     with pytest.raises(AssertionError, match="without a name"):
-        await Site().router().route(request("GET", "/v2/"))
+        await Site().router()._evidence(Operation(Kind.BLOB, "GET"))
 
 
 async def test_where_this_site_is_the_primary_the_store_is_not_asked() -> None:

@@ -161,16 +161,15 @@ async def test_the_last_words_are_not_waited_for_endlessly(client: Client, timed
     assert client.wire.aborted
 
 
-async def test_too_many_connections(new_client: NewClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_CONNECTIONS", 2)
+async def test_too_many_connections(new_client: NewClient) -> None:
     server = new_client().server
-    second = new_client(server)
+    last = [new_client(server) for _ in range(module._MOST_CONNECTIONS - 1)][-1]
     with structlog.testing.capture_logs() as logs:
-        third = new_client(server)
-    assert [each.wire.aborted for each in (second, third)] == [False, True]
-    assert [line["error"] for line in logs] == ["2 connections are open"]
-    third.peer.connection_lost(None)
-    second.leave()
+        beyond = new_client(server)
+    assert [each.wire.aborted for each in (last, beyond)] == [False, True]
+    assert [line["error"] for line in logs] == ["1000 connections are open"]
+    beyond.peer.connection_lost(None)
+    last.leave()
     assert not new_client(server).wire.closed
 
 

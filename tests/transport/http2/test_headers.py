@@ -55,7 +55,7 @@ def test_before_the_acknowledgement_the_peer_has_a_table() -> None:
     assert len(second) < len(first)
     for encoded in (first, second, second):
         assert blocks.read(encoded)[0].fields == {b"a": b"1"}
-    assert not blocks._known
+    assert not blocks.known
 
 
 def test_the_same_bytes_mean_something_else_as_long_as_there_is_a_table() -> None:
@@ -174,8 +174,8 @@ def test_malformed_and_undecodable_blocks_are_not_remembered() -> None:
             blocks.read(HEAD + literal(b"A", b"b"))
         with pytest.raises(Undecodable):
             blocks.read(HEAD + b"\xbe")
-    assert not blocks._known
-    assert not blocks._cut
+    assert not blocks.known
+    assert not blocks.cut
 
 
 @pytest.mark.parametrize(
@@ -191,10 +191,10 @@ def test_what_is_remembered_is_bounded(make: Callable[[int], bytes]) -> None:
     blocks = settled()
     for number in range(2000):
         blocks.read(make(number))
-        assert len(blocks._known) <= 256
-        assert len(blocks._cut) <= 256
-    assert all(len(each) <= 1024 for each in blocks._known)
-    assert all(len(before) + len(after) <= 1024 for before, after in blocks._cut)
+        assert len(blocks.known) <= 256
+        assert len(blocks.cut) <= 256
+    assert all(len(each) <= 1024 for each in blocks.known)
+    assert all(len(before) + len(after) <= 1024 for before, after in blocks.cut)
 
 
 def test_one_that_was_dropped_is_decoded_again() -> None:
@@ -207,11 +207,25 @@ def test_one_that_was_dropped_is_decoded_again() -> None:
 # It changes nothing
 
 
-class Blocks(HeaderBlocks):
-    """With traceparents that have been read."""
+class Blocks:
+    """HeaderBlocks, with traceparents that have been read."""
+
+    def __init__(self, largest_list: int) -> None:
+        self._blocks = HeaderBlocks(largest_list)
+        self.table_refused = self._blocks.table_refused
+        self.trailers = self._blocks.trailers
+        self.skip = self._blocks.skip
+
+    @property
+    def known(self) -> dict[bytes, Request]:
+        return self._blocks._known
+
+    @property
+    def cut(self) -> dict[tuple[bytes, bytes], Request]:
+        return self._blocks._cut
 
     def read(self, encoded: bytes) -> tuple[Request, bytes]:
-        request, traceparent = self.request(encoded)
+        request, traceparent = self._blocks.request(encoded)
         text = str(traceparent)
         assert not traceparent.unsampled or text.endswith("-00")
         return request, text.encode("latin-1")
