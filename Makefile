@@ -98,6 +98,18 @@ test-mutation: setup ## change tokens, parser and decision in small ways on a co
 test-alerts: setup ## each alert of envoy/alerts.yaml in the fault that it is for, with a real Prometheus
 	$(BIN)/pytest -v tests/deep/alerts
 
+.PHONY: compiled
+compiled: setup ## the package with its hot path compiled by mypyc: build/compiled/, and a wheel in build/wheel/; some minutes
+	@.ci/compiled
+
+.PHONY: test-compiled
+test-compiled: compiled ## the tests of what is compiled, and the whole story, with build/compiled/ instead of the sources
+	@# What tests start in this folder finds `extproc` there, and not here (PYTHONSAFEPATH).
+	PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR) PYTHONSAFEPATH=1 GEO_TEST_COMPILED=1 \
+		$(BIN)/pytest -o pythonpath="build/compiled ." --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder \
+		tests/test_form.py tests/oci tests/auth tests/routing tests/processor tests/transport tests/telemetry \
+		tests/evidence tests/model tests/e2e/test_story.py
+
 .PHONY: test-page
 test-page: setup ## the status page in a real browser, in each state, with an audit by axe-core; pictures in build/page/
 	.ci/page

@@ -25,6 +25,7 @@ The map (imports point down)
     renewal     leases of hot tags kept fresh        status     what is held, in figures
     doctor      a running installation looked at, with remedies
     telemetry   names, recorder, set-up              settings   every setting
+    form        whether the hot path is compiled
 
 The rules each part keeps are stated at the top of its modules; docs/ has the pages for people.
 """

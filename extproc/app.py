@@ -24,6 +24,7 @@ from extproc.admin.server import AdminServer, Health
 from extproc.auth.challenge import Challenge
 from extproc.auth.keys import KeyDocument, KeySet
 from extproc.build import build_policy, build_verifier
+from extproc.form import is_compiled
 from extproc.jwks.opening import OpenKeys
 from extproc.live.asking import DECISIONS, KEYS_WANTED, METRICS, Question, Report
 from extproc.live.orders import Orders
@@ -187,7 +188,7 @@ async def serve_alone(settings: Settings, config: Path) -> None:
             await worker.server.start()
             spare_collector()
             serving = True
-            log.info("serving", worker=0, address=worker_address(settings, 0))
+            log.info("serving", worker=0, address=worker_address(settings, 0), compiled=is_compiled())
             await stop.wait()
             serving = False
             await drain(worker.server, settings)
@@ -226,7 +227,7 @@ async def serve_worker(
         await worker.server.start()
         spare_collector()
         ready()
-        log.info("serving", address=worker_address(settings, number))
+        log.info("serving", address=worker_address(settings, number), compiled=is_compiled())
         stopping = asyncio.ensure_future(stop.wait())
         parent = asyncio.create_task(_obey(worker, told, answer))
         # A worker without requests must notice an outage too, for the quarantine after it.

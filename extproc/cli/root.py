@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from extproc.cli.output import print_text
+from extproc.form import is_compiled
 
 _ORDER: Final = (
     "serve",
@@ -50,7 +51,8 @@ cli = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print_text(f"geo-extproc {version('geo-extproc')}\n")
+        form = ", compiled" if is_compiled() else ""
+        print_text(f"geo-extproc {version('geo-extproc')}{form}\n")
         raise typer.Exit
 
 

@@ -25,6 +25,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Tracer
 
 from extproc import settings as configuration
+from extproc.form import is_compiled
 from extproc.telemetry import names
 from extproc.telemetry.distribution import Distributions, QuickDistributions, SdkDistributions, quick_will_do
 from extproc.telemetry.exporting import is_parent_based, metric_exporters, sampler, span_exporters
@@ -88,7 +89,11 @@ def build_telemetry(telemetry: configuration.Telemetry) -> Telemetry:
     # Exemplars would take half of each measurement's time.
     exemplars = None if os.environ.get(variables.OTEL_METRICS_EXEMPLAR_FILTER) else AlwaysOffExemplarFilter()
     meters = MeterProvider(readers, resource=resource, exemplar_filter=exemplars, shutdown_on_exit=False)
-    build = (("service.version", _VERSION), ("process.runtime.version", platform.python_version()))
+    build = (
+        ("service.version", _VERSION),
+        ("process.runtime.version", platform.python_version()),
+        (names.COMPILED, str(is_compiled()).lower()),
+    )
     gauge(meters.get_meter(names.SERVICE), names.BUILD, lambda: {build: 1})
     tracers = TracerProvider(resource=resource, sampler=sampler(telemetry), shutdown_on_exit=False)
     traced = False

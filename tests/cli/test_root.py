@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from extproc import cli
+from extproc.form import is_compiled
 from extproc.settings import Settings
 from tests.cli.running import Run, one_sentence
 
@@ -59,7 +60,8 @@ def test_the_configuration_from_the_environment(run: Run, config: Path, monkeypa
 
 def test_version(run: Run) -> None:
     ran = run("--version")
-    assert (ran.code, ran.out, ran.err) == (0, f"geo-extproc {version('geo-extproc')}\n", "")
+    form = ", compiled" if is_compiled() else ""
+    assert (ran.code, ran.out, ran.err) == (0, f"geo-extproc {version('geo-extproc')}{form}\n", "")
 
 
 def test_the_order_of_the_commands(run: Run) -> None:
