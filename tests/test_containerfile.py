@@ -44,6 +44,15 @@ def test_what_it_copies_is_there_and_is_let_through() -> None:
     assert {line[1:] for line in let_through if line.startswith("!")} == set(copied)
 
 
+def test_it_compiles_with_what_stays_in_the_build_stage() -> None:
+    (install,) = [each for each in of("RUN") if "pip install" in each]
+    assert "HATCH_BUILD_HOOK_ENABLE_MYPYC=1" in install
+    stages = [index for index, (name, _) in enumerate(instructions()) if name == "FROM"]
+    runs = [index for index, (name, _) in enumerate(instructions()) if name == "RUN"]
+    assert len(stages) == 2
+    assert stages[0] < min(runs) <= max(runs) < stages[1]
+
+
 def test_versions_are_those_of_the_constraints() -> None:
     (install,) = [each for each in of("RUN") if "pip install" in each]
     assert "PIP_CONSTRAINT=constraints.txt" in install

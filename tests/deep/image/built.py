@@ -17,8 +17,8 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[3]
 _BASE: Final = "localhost/base:bookworm"
 _IMAGE: Final = "localhost/geo-extproc:test"
-_HOSTS_OWN: Final = ("/etc/pip.conf", "/etc/ssl/certs")
-"""How pip finds packages here, where this machine says so."""
+_HOSTS_OWN: Final = ("/etc/pip.conf", "/etc/ssl/certs", *map(str, Path("/etc/apt/apt.conf.d").glob("99*")))
+"""How pip and apt find packages here, where this machine says so."""
 _READ_ONLY: Final = """
 set -eu
 root=$1
