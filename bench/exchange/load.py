@@ -31,7 +31,13 @@ async def wrk(url: str, script: Path, *, connections: int, seconds: float) -> Fo
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await process.communicate()
+    try:
+        output, errors = await process.communicate()
+    except BaseException:
+        # Who ends us does not end it.
+        process.kill()
+        await process.wait()
+        raise
     line = next((line for line in output.decode().splitlines() if line.startswith("JSON")), None)
     if process.returncode or line is None:
         raise RuntimeError(f"wrk ended with {process.returncode}: {(errors or output).decode()}")
