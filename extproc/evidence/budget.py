@@ -55,6 +55,9 @@ class Budget:
         while self._limits:
             first = self._limits[0]
             if not first.over and first.deadline > now:
+                if self._timer is not None:
+                    # Of one that began while another expired; this one's deadline comes before.
+                    self._timer.cancel()
                 self._timer = loop.call_at(first.deadline, self._look)
                 return
             self._limits.popleft()

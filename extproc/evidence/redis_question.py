@@ -41,14 +41,15 @@ class RedisQuestion:
     """`store.Question`. What is seldom (a script that the server does not know, a site without a generation) is
     asked again by a task."""
 
-    __slots__ = ("_asking", "_name", "_over", "_reference", "_task", "_then", "asked")
+    __slots__ = ("_asking", "_name", "_reference", "_task", "_then", "asked")
 
     def __init__(self, asking: RedisAsking, name: Name, reference: Tag | Digest, then: Then) -> None:
         self._asking = asking
         self._name = name
         self._reference = reference
-        self._then = then
-        self._over = False
+        self._then: Then | None = then
+        """None once it was told, or nobody waits any more. Let go of: whoever is told knows this, too, and rings are
+        left to the collector."""
         self._task: asyncio.Task[Evidence] | None = None
         self.asked: Asked | None = None
 
@@ -63,7 +64,7 @@ class RedisQuestion:
         elif not isinstance(outcome, NoScript):
             self._end(outcome)
             return
-        if not self._over:
+        if self._then is not None:
             self._task = asyncio.create_task(self._asking.store.decide(self._name, self._reference))
             self._task.add_done_callback(self._decided)
 
@@ -75,7 +76,7 @@ class RedisQuestion:
             return error
 
     def give_up(self) -> None:
-        self._over = True
+        self._then = None
         if self.asked is not None:
             self.asked.give_up()
         if self._task is not None:
@@ -88,6 +89,6 @@ class RedisQuestion:
         self._end(task.result() if error is None else error if isinstance(error, Exception) else RuntimeError(error))
 
     def _end(self, outcome: Evidence | Exception) -> None:
-        if not self._over:
-            self._over = True
-            self._then(outcome)
+        then, self._then = self._then, None
+        if then is not None:
+            then(outcome)

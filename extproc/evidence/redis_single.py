@@ -47,7 +47,8 @@ class SingleRedis:
             try:
                 outcome = checked(self.name, outcome)
             except (NoScript, StoreUnavailable) as error:
-                outcome = error
+                # By its traceback it would know this frame, which knows it: rings are left to the collector.
+                outcome = error.with_traceback(None)
         elif isinstance(outcome, _NO_ANSWER):
             outcome = unavailable(self.name, outcome)
         told(outcome)

@@ -107,3 +107,40 @@ async def test_within_another() -> None:
     inner, outer = Budget(LONG), Budget(0.01)
     with pytest.raises(TimeoutError), outer.spent(), inner.spent():
         await for_ever()
+
+
+class Bounded:
+    """Begins another when its deadline comes, if that is wanted."""
+
+    def __init__(self, budget: Budget, *, another: bool = False) -> None:
+        self._budget = budget
+        self._another = another
+        self.over = False
+        self.deadline = budget.begin(self)
+
+    def expire(self) -> None:
+        self.over = True
+        if self._another:
+            Bounded(self._budget)
+
+
+async def test_what_begins_while_another_expires_has_no_timer_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would be set anew for as long as anything is asked."""
+    loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
+    call_at = loop.call_at
+
+    def kept(when: float, *arguments: object) -> asyncio.TimerHandle:
+        timers.append(call_at(when, *arguments))  # type: ignore[arg-type]
+        return timers[-1]
+
+    monkeypatch.setattr(loop, "call_at", kept)
+    budget = Budget(LONG)
+    first, last = Bounded(budget, another=True), Bounded(budget)
+    first.deadline = 0.0
+    timers.pop().cancel()
+    budget._look()  # as the timer would, at the first one's deadline
+    assert first.over
+    assert [timer.when() for timer in timers if not timer.cancelled()] == [last.deadline]
+    for timer in timers:
+        timer.cancel()

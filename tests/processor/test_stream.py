@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
 from extproc.auth.challenge import Challenge
 from extproc.evidence.backlog import Backlog
+from extproc.evidence.breaker import Breaker
+from extproc.evidence.guarded import GuardedStore
 from extproc.evidence.memory import MemoryStore
 from extproc.evidence.model import DigestState, Evidence, Snapshot
+from extproc.evidence.store import Question
 from extproc.oci.reference import Digest, Name, Tag
 from extproc.processor.codec import OtherPhase, WireError, encode_continue
 from extproc.processor.exchange import ProtocolError
@@ -39,7 +43,7 @@ class Worker:
     recorder: Recorder = field(default_factory=Recorder)
 
     def __post_init__(self) -> None:
-        store = MemoryStore(absent_ttl=5, clock=Clock())
+        self.store = store = MemoryStore(absent_ttl=5, clock=Clock())
         self.router = Router(
             verifier=None, facts=store, writes=Backlog(store), policy=Policy(), now=Clock(1_800_000_000)
         )
@@ -153,9 +157,16 @@ class Asked:
 
     def __init__(self) -> None:
         self.told: list[Callable[[Evidence | Exception], None]] = []
+        self.at_once: Evidence | None = None
 
-    def ask(self, name: Name, reference: Tag | Digest, then: Callable[[Evidence | Exception], None]) -> None:
+    def ask(self, name: Name, reference: Tag | Digest, then: Callable[[Evidence | Exception], None]) -> Question:
         self.told.append(then)
+        if self.at_once is not None:
+            then(self.at_once)
+        return self
+
+    def give_up(self) -> None:
+        """Nothing is asked that could be."""
 
 
 PRESENT = Evidence(Snapshot(b"e", b"g", 1), False, None, DigestState.PRESENT, 1.0)
@@ -163,8 +174,7 @@ BLOB_PATH = f"/v2/g/app/blobs/{DIGEST}"
 
 
 def asking(worker: Worker) -> Asked:
-    asked = Asked()
-    store = MemoryStore(absent_ttl=5, clock=Clock())
+    asked, store = Asked(), worker.store
     worker.router = Router(
         verifier=None,
         facts=store,
@@ -220,3 +230,73 @@ async def test_who_is_traced_is_waited_for_by_a_task() -> None:
     asked = asking(worker)
     assert Reply.of(await replied(worker.stream(), request_head("GET", BLOB_PATH))).set_headers
     assert asked.told == []
+
+
+class Askable(MemoryStore):
+    """Can be asked both ways."""
+
+    def __init__(self) -> None:
+        super().__init__(absent_ttl=5, clock=Clock())
+        self.asking = Asked()
+
+
+@pytest.mark.parametrize("traced", [True, False])
+async def test_a_traced_look_up_is_watched_within_its_block_and_no_other_is(traced: bool) -> None:
+    """That is how it comes by its span: the store's is a child of the exchange's."""
+    worker = Worker(Recorder(traced))
+    inner, watched = Askable(), []
+
+    @contextmanager
+    def watch(operation: str) -> Iterator[None]:
+        watched.append((operation, list(worker.recorder.exchanges[0].blocks)))
+        yield
+
+    store = GuardedStore(inner, budget=60.0, breaker=Breaker(failures=1, pause=1.0), watch=watch)
+    worker.router = Router(
+        verifier=None, facts=store, writes=Backlog(store), policy=Policy(), now=Clock(), asking=store.asking
+    )
+    reply = worker.stream().receive(request_head("GET", BLOB_PATH))
+    assert not isinstance(reply, bytes)
+    if not traced:
+        inner.asking.told[0](PRESENT)
+    reason = "digest-unknown" if traced else "digest-present"
+    assert Reply.of(await reply).set_headers["x-geo-reason"] == reason
+    assert watched == ([("decide", ["deciding"])] if traced else [])
+
+
+async def test_the_response_phase_follows_as_ever() -> None:
+    worker = Worker()
+    asked = asking(worker)
+    stream = worker.stream()
+    reply = stream.receive(request_head("GET", TAG_PATH, ("accept", EVERY_TYPE[0])))
+    asked.told[0](await worker.store.decide(Name("g/app"), Tag("latest")))
+    assert not isinstance(reply, bytes)
+    assert Reply.of(await reply).observes
+    assert await replied(stream, ANSWER) == encode_continue(OtherPhase.RESPONSE_HEADERS)
+    lease = (await worker.store.decide(Name("g/app"), Tag("latest"))).lease
+    assert lease is not None
+    assert lease.digest == DIGEST
+
+
+async def test_what_is_known_at_once_is_replied_to_all_the_same() -> None:
+    worker = Worker()
+    asked = asking(worker)
+    asked.at_once = PRESENT
+    reply = worker.stream().receive(request_head("GET", BLOB_PATH))
+    assert isinstance(reply, asyncio.Future)
+    assert Reply.of(reply.result()).set_headers["x-geo-reason"] == "digest-present"
+
+
+@pytest.mark.parametrize("late", [PRESENT, RuntimeError("ours")], ids=["an answer", "a fault"])
+async def test_what_comes_for_a_client_that_has_gone_harms_nobody(late: Evidence | Exception) -> None:
+    worker = Worker()
+    asked = asking(worker)
+    gone, other = (worker.stream().receive(request_head("GET", BLOB_PATH)) for _ in range(2))
+    assert isinstance(gone, asyncio.Future)
+    assert isinstance(other, asyncio.Future)
+    gone.cancel()
+    asked.told[0](late)
+    asked.told[1](PRESENT)
+    assert gone.cancelled()
+    assert Reply.of(other.result()).set_headers["x-geo-reason"] == "digest-present"
+    assert [recorded.routed is not None for recorded in worker.recorder.exchanges] == [False, True]

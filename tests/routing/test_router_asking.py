@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -14,6 +14,7 @@ from extproc.oci.reference import Digest, Name, Tag
 from extproc.routing.reason import Reason
 from extproc.routing.router import Interest, NoInterest, Pending, Routed, Router
 from tests.routing.test_router import ADMIN, BLOB_PATH, D1, DIGEST_PATH, INDEX, NAME, POLICY, TAG_PATH, Site
+from tests.routing.test_router import Interest as Heard
 from tests.support.heads import request
 
 NOTHING = Evidence(Snapshot(b"e", b"g", 1), False, None, DigestState.UNKNOWN)
@@ -134,3 +135,73 @@ async def test_nor_is_a_name_of_which_this_worker_knows_better() -> None:
 async def test_nor_a_store_that_cannot_be() -> None:
     router = Site().router()
     assert not router.asks(begun(router, TAG_PATH))
+
+
+async def test_a_verdict_before_ask_returns() -> None:
+    class AtOnce(Told):
+        def ask(self, name: Name, reference: Tag | Digest, then: Callable[[Evidence | Exception], None]) -> None:
+            then(NOTHING)
+
+    site = Site()
+    router = Router(
+        verifier=site.verifier, facts=site.store, writes=site.backlog, policy=POLICY, now=site.clock, asking=AtOnce()
+    )
+    found: list[object] = []
+    router.ask(begun(router, DIGEST_PATH), found.append)
+    (routed,) = found
+    assert isinstance(routed, Routed)
+    assert routed.decision.reason is Reason.DIGEST_UNKNOWN
+
+
+async def test_the_accepted_types_are_the_requests_own() -> None:
+    """A narrow one does not use a lease of another type, whoever looks it up."""
+    leased = NOTHING._replace(lease=Lease(D1, INDEX, 5.0), digest=DigestState.PRESENT)
+    router, told = asking_router(Site())
+    reasons = []
+    for accept in ((INDEX,), ("application/vnd.docker.distribution.manifest.v2+json",)):
+        pending = router.begin(request("GET", TAG_PATH, accept=accept))
+        assert isinstance(pending, Pending)
+        found: list[Routed | Exception] = []
+        router.ask(pending, found.append)
+        told.tell(leased)
+        (routed,) = found
+        assert isinstance(routed, Routed)
+        reasons.append(routed.decision.reason)
+    assert reasons == [Reason.TAG_VERIFIED, Reason.TAG_UNVERIFIED]
+
+
+async def test_an_exchange_ends_by_the_policy_that_it_began_by() -> None:
+    router, told = asking_router(Site())
+    found: list[Routed | Exception] = []
+    router.ask(begun(router, TAG_PATH), found.append)
+    router.adopt(replace(POLICY, max_staleness=1))
+    told.tell(NOTHING._replace(lease=Lease(D1, INDEX, 5.0), digest=DigestState.PRESENT))
+    (routed,) = found
+    assert isinstance(routed, Routed)
+    assert routed.decision.reason is Reason.TAG_VERIFIED
+
+
+async def test_a_tag_read_is_interest_and_a_failure_or_a_digest_is_none() -> None:
+    interest = Heard()
+    router, told = asking_router(Site(), interest)
+    for path, outcome in (
+        (TAG_PATH, StoreUnavailable("slow")),
+        (TAG_PATH, ValueError("theirs")),
+        (DIGEST_PATH, NOTHING),
+        (TAG_PATH, NOTHING),
+        (TAG_PATH, NOTHING._replace(lease=Lease(D1, INDEX, 5.0))),
+    ):
+        router.ask(begun(router, path), lambda _: None)
+        told.tell(outcome)
+    latest = Tag("latest")
+    assert interest.heard == [("read", NAME, latest, None), ("read", NAME, latest, D1)]
+
+
+@pytest.mark.parametrize("able", [True, False])
+async def test_what_is_not_looked_up_so_is_refused_before_anything_is_asked(able: bool) -> None:
+    """It would be a write that the store is not told of."""
+    site = Site(verdict=ADMIN)
+    router, told = asking_router(site) if able else (site.router(), Told())
+    with pytest.raises(AssertionError, match="is not looked up so"):
+        router.ask(begun(router, TAG_PATH, "PUT"), lambda _: None)
+    assert told.then is None
