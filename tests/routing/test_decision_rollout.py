@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc.auth.grant import Rejection
-from extproc.evidence.model import DigestState, Evidence, Invalidation, Lease, Snapshot, Unavailable
+from extproc.evidence.model import ContentKind, DigestState, Evidence, Invalidation, Lease, Snapshot, Unavailable
 from extproc.oci.name_pattern import NamePattern
 from extproc.oci.operation import Kind, Operation
 from extproc.oci.parse import parse_operation
@@ -332,6 +332,7 @@ facts: st.SearchStrategy[Evidence | Unavailable] = st.just(Unavailable("away")) 
     leases,
     st.sampled_from(DigestState),
     st.none() | st.floats(0, 120),
+    st.none() | st.sampled_from(ContentKind),
 )
 accepts = st.sampled_from([ALL, frozenset({INDEX}), frozenset[str]()])
 withheld = st.builds(

@@ -12,7 +12,7 @@ from extproc.evidence.model import DigestState, Evidence, Invalidation, Lease, S
 from extproc.evidence.store import StoreUnavailable
 from extproc.oci.reference import Digest, Name, Tag
 from extproc.routing.reason import Reason
-from extproc.routing.router import Interest, NoInterest, Pending, Routed, Router
+from extproc.routing.router import Interest, Pending, Routed, Router
 from tests.routing.test_router import ADMIN, BLOB_PATH, D1, DIGEST_PATH, INDEX, NAME, POLICY, TAG_PATH, Site
 from tests.routing.test_router import Interest as Heard
 from tests.support.heads import request
@@ -97,9 +97,12 @@ async def test_a_store_that_fails_is_no_evidence() -> None:
     assert (routed.decision.reason, routed.evidence) == (Reason.EVIDENCE_UNAVAILABLE, Unavailable("slow"))
 
 
-class Broken(NoInterest):
+class Broken:
     def tag_read(self, name: Name, tag: Tag, lease: Lease | None) -> None:
         raise RuntimeError("ours")
+
+    def tag_written(self, name: Name, tag: Tag) -> None:
+        pass
 
 
 @pytest.mark.parametrize(
