@@ -105,6 +105,10 @@ class Messages:
         """Bytes that are kept."""
         return len(self._rest)
 
+    def __bool__(self) -> bool:
+        # Said here, for mypyc asks no `__len__` whether an object is true.
+        return bool(self._rest)
+
     def add(self, data: bytes) -> None:
         self._rest += data
 

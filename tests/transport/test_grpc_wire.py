@@ -25,6 +25,7 @@ def taken(*pieces: bytes) -> list[bytes]:
         messages.add(piece)
         while (one := messages.next()) is not None:
             found.append(one)
+    assert not messages
     assert not len(messages)
     return found
 
