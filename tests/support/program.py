@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import extproc
 from tests.support.ports import free_port
 from tests.support.tokens_in_logs import look
 
@@ -43,8 +42,8 @@ def alive(pid: int) -> bool:
 class Program:
     """`with Program(folder, settings) as program: …`; the settings are TOML, without admin and sites."""
 
-    home = Path(extproc.__file__).parents[1]
-    """Where the package lies that is run: the one that the tests themselves have."""
+    home = Path(__file__).parents[2]
+    """Where it is run: the package that lies there is found first, but where PYTHONSAFEPATH says otherwise."""
 
     def __init__(self, folder: Path, settings: str = "", *, auth: str = 'auth.mode = "passthrough"\n') -> None:
         self.folder = folder
