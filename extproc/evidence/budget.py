@@ -55,14 +55,18 @@ class Budget:
         while self._limits:
             first = self._limits[0]
             if not first.over and first.deadline > now:
-                if self._timer is not None:
-                    # Of one that began while another expired; this one's deadline comes before.
-                    self._timer.cancel()
+                self._cancel_timer()
                 self._timer = loop.call_at(first.deadline, self._look)
                 return
             self._limits.popleft()
             if not first.over:
                 first.expire()
+
+    def _cancel_timer(self) -> None:
+        # Of a limit that began while another expired; one before it is still to come. By itself, for within `_look`
+        # the timer is None to mypy, and so to what it compiles.
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class Limit:
