@@ -19,6 +19,7 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
 from extproc.processor import wire_pb2 as wire
+from extproc.processor.usual_head import usual_head
 from extproc.routing.message import RequestHead, ResponseHead
 
 _ATTRIBUTES: Final = "envoy.filters.http.ext_proc"
@@ -56,6 +57,9 @@ Message = RequestHead | ResponseHead | OtherPhase
 
 def decode(data: bytes) -> Message:
     """One message of the stream. Raises WireError for undecodable bytes and for a phase not known here."""
+    usual = usual_head(data)
+    if usual is not None:
+        return usual
     try:
         request = wire.ProcessingRequest.FromString(data)
     except DecodeError as error:

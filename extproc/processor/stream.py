@@ -6,7 +6,6 @@ end of stream and cancellation alike need no further call.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Protocol, Self
 
 from extproc.auth.challenge import Challenge
 from extproc.processor.exchange import Exchange, ObserveWanted
+from extproc.processor.pending_reply import PendingReply
 from extproc.routing.message import RequestHead, ResponseHead, Unread
 from extproc.routing.router import Pending, Routed, Router
 
@@ -93,23 +93,24 @@ class Stream:
             recording.decided(routed)
         return self._exchange.routed(routed)
 
-    def _ask(self, recording: Recording, pending: Pending) -> Awaitable[bytes]:
-        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    def _ask(self, recording: Recording, pending: Pending) -> PendingReply:
+        reply = PendingReply()
         self._router.ask(pending, partial(self._decided, recording, reply))
         return reply
 
-    def _decided(self, recording: Recording, reply: asyncio.Future[bytes], outcome: Routed | Exception) -> None:
-        if reply.done():
+    def _decided(self, recording: Recording, reply: PendingReply, outcome: Routed | Exception) -> None:
+        if reply.over:
             return  # nobody waits for it any more
-        if isinstance(outcome, Exception):
-            reply.set_exception(outcome)
-            return
-        try:
-            recording.decided(outcome)
-            reply.set_result(self._exchange.routed(outcome))
-        except Exception as error:
-            # It is this stream's alone: whoever tells us goes on.
-            reply.set_exception(error)
+        if isinstance(outcome, Routed):
+            try:
+                recording.decided(outcome)
+                told: bytes | Exception = self._exchange.routed(outcome)
+            except Exception as error:
+                # It is this stream's alone: whoever tells us goes on.
+                told = error
+        else:
+            told = outcome
+        reply.tell(told)
 
     async def _finish(self, recording: Recording, pending: Pending) -> bytes:
         routed = await self._router.finish(pending)

@@ -133,4 +133,4 @@ class Messages:
 
 def message(data: bytes) -> bytes:
     """With its prefix."""
-    return b"\0" + len(data).to_bytes(4) + data
+    return b"\0%b%b" % (len(data).to_bytes(4), data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from extproc.evidence.store import Question
 from extproc.oci.reference import Digest, Name, Tag
 from extproc.processor.codec import OtherPhase, WireError, encode_continue
 from extproc.processor.exchange import ProtocolError
+from extproc.processor.pending_reply import PendingReply
 from extproc.processor.stream import Stream
 from extproc.routing.policy import Policy
 from extproc.routing.reason import Reason
@@ -190,10 +190,10 @@ async def test_the_reply_is_there_when_the_answer_has_come() -> None:
     worker = Worker()
     asked = asking(worker)
     reply = worker.stream().receive(request_head("GET", BLOB_PATH))
-    assert isinstance(reply, asyncio.Future)
-    assert not reply.done()
+    assert isinstance(reply, PendingReply)
+    assert not reply.over
     asked.told[0](PRESENT)
-    assert Reply.of(reply.result()).set_headers == {"x-geo-route": "secondary", "x-geo-reason": "digest-present"}
+    assert Reply.of(await reply).set_headers == {"x-geo-route": "secondary", "x-geo-reason": "digest-present"}
     assert [recorded.routed is not None for recorded in worker.recorder.exchanges] == [True]
 
 
@@ -201,8 +201,8 @@ async def test_a_client_that_has_gone_is_not_answered() -> None:
     worker = Worker()
     asked = asking(worker)
     reply = worker.stream().receive(request_head("GET", BLOB_PATH))
-    assert isinstance(reply, asyncio.Future)
-    reply.cancel()
+    assert isinstance(reply, PendingReply)
+    reply.give_up()
     asked.told[0](PRESENT)
     assert worker.recorder.exchanges[0].routed is None
 
@@ -283,8 +283,8 @@ async def test_what_is_known_at_once_is_replied_to_all_the_same() -> None:
     asked = asking(worker)
     asked.at_once = PRESENT
     reply = worker.stream().receive(request_head("GET", BLOB_PATH))
-    assert isinstance(reply, asyncio.Future)
-    assert Reply.of(reply.result()).set_headers["x-geo-reason"] == "digest-present"
+    assert isinstance(reply, PendingReply)
+    assert Reply.of(await reply).set_headers["x-geo-reason"] == "digest-present"
 
 
 @pytest.mark.parametrize("late", [PRESENT, RuntimeError("ours")], ids=["an answer", "a fault"])
@@ -292,11 +292,10 @@ async def test_what_comes_for_a_client_that_has_gone_harms_nobody(late: Evidence
     worker = Worker()
     asked = asking(worker)
     gone, other = (worker.stream().receive(request_head("GET", BLOB_PATH)) for _ in range(2))
-    assert isinstance(gone, asyncio.Future)
-    assert isinstance(other, asyncio.Future)
-    gone.cancel()
+    assert isinstance(gone, PendingReply)
+    assert isinstance(other, PendingReply)
+    gone.give_up()
     asked.told[0](late)
     asked.told[1](PRESENT)
-    assert gone.cancelled()
-    assert Reply.of(other.result()).set_headers["x-geo-reason"] == "digest-present"
+    assert Reply.of(await other).set_headers["x-geo-reason"] == "digest-present"
     assert [recorded.routed is not None for recorded in worker.recorder.exchanges] == [False, True]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from extproc.processor.pending_reply import PendingReply
 from extproc.transport.grpc_wire import (
     OK,
     PREFIX,
@@ -41,7 +42,7 @@ class Caller(Protocol):
 class Call:
     """What all have in common. A kind of call says what becomes of a message, and of the end of them."""
 
-    __slots__ = ("_answered", "_caller", "_connection", "_ended", "_messages", "_over", "_stream", "_task", "_timer")
+    __slots__ = ("_answered", "_busy", "_caller", "_connection", "_ended", "_messages", "_over", "_stream", "_timer")
 
     def __init__(self, caller: Caller, stream: Stream) -> None:
         self._caller = caller
@@ -50,7 +51,8 @@ class Call:
         self._messages: Messages | None = None
         """What came in pieces. Most messages come whole, and alone."""
         self._answered = self._ended = self._over = False
-        self._task: asyncio.Task[bytes] | None = None
+        self._busy = False
+        """With a message, of which there is no reply yet."""
         self._timer: asyncio.TimerHandle | None = None
 
     def limit(self, seconds: float) -> None:
@@ -62,10 +64,10 @@ class Call:
         size = len(data)
         # The usual case: a message, whole and alone, and nothing under way.
         if (
-            self._task is None
+            not self._busy
             and size >= PREFIX
             and data[0] == 0
-            and int.from_bytes(data[1:PREFIX]) == size - PREFIX
+            and (data[1] << 24 | data[2] << 16 | data[3] << 8 | data[4]) == size - PREFIX
             and not self._messages
             and not self._stream.waiting
         ):
@@ -102,7 +104,7 @@ class Call:
 
     def _advance(self) -> None:
         try:
-            while self._messages and self._task is None and not self._over and not self._stream.waiting:
+            while self._messages and not self._busy and not self._over and not self._stream.waiting:
                 message = self._messages.next()
                 if message is None:
                     break
@@ -110,7 +112,7 @@ class Call:
                 self._message(message)
         except BadMessage as error:
             self._end(error.status, str(error))
-        if self._ended and self._task is None and not self._over and not self._stream.waiting:
+        if self._ended and not self._busy and not self._over and not self._stream.waiting:
             if self._messages:
                 self._end(Status.INTERNAL, "the stream ended within a message")
             else:
@@ -141,9 +143,6 @@ class Call:
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
 
 
 class Refused(Call):
@@ -172,12 +171,15 @@ class Host(Protocol):
 class Process(Call):
     """One exchange."""
 
-    __slots__ = ("_handler", "_host", "_traceparent")
+    __slots__ = ("_coming", "_handler", "_host", "_task", "_traceparent")
 
     def __init__(self, caller: Caller, stream: Stream, host: Host, traceparent: Traceparent) -> None:
         super().__init__(caller, stream)
         self._host = host
         self._traceparent = traceparent
+        # One of them, while the call is busy.
+        self._coming: PendingReply | None = None
+        self._task: asyncio.Task[bytes] | None = None
         try:
             self._handler = host.new_stream(traceparent)
         except Exception as error:
@@ -191,12 +193,22 @@ class Process(Call):
             return
         if isinstance(reply, bytes):
             self._reply(reply)
+            return
+        self._busy = True
+        if isinstance(reply, PendingReply):
+            self._coming = reply
+            reply.then(self._told)
         else:
             self._task = asyncio.ensure_future(reply)
             self._task.add_done_callback(self._done)
 
     def _no_more(self) -> None:
         self._end(Status.OK)
+
+    def _told(self, outcome: bytes | Exception) -> None:
+        """Of `_coming`; not once the call is over."""
+        self._coming = None
+        self._went_on(outcome)
 
     def _done(self, task: asyncio.Task[bytes]) -> None:
         if self._over:
@@ -207,10 +219,17 @@ class Process(Call):
         self._task = None
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
-            self._reply(task.result())
+            self._went_on(task.result())
+        else:
+            self._went_on(error if isinstance(error, Exception) else RuntimeError("it was cancelled"))
+
+    def _went_on(self, outcome: bytes | Exception) -> None:
+        self._busy = False
+        if isinstance(outcome, bytes):
+            self._reply(outcome)
             self._advance()
         else:
-            self._fail(error if isinstance(error, Exception) else RuntimeError("it was cancelled"))
+            self._fail(outcome)
         self._caller.flush_soon()
 
     def _fail(self, error: Exception) -> None:
@@ -222,6 +241,12 @@ class Process(Call):
 
     def _close(self) -> None:
         super()._close()
+        if self._coming is not None:
+            self._coming.give_up()
+            self._coming = None
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
         self._host.one_less()
 
 

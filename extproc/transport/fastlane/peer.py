@@ -33,8 +33,9 @@ class Calls(Protocol):
         """A connection was closed for what its peer did."""
 
 
-class Peer(asyncio.Protocol):
-    """Both a protocol of asyncio and the handler of an HTTP/2 connection."""
+class Peer:
+    """Both a protocol of asyncio and the handler of an HTTP/2 connection. No subclass of `asyncio.Protocol`, which
+    says nothing but what is said here, and makes what is compiled as slow as what is not."""
 
     def __init__(self, calls: Calls, limits: Limits, patience: Patience) -> None:
         self._calls = calls
@@ -63,6 +64,10 @@ class Peer(asyncio.Protocol):
         if self._timer is not None and self.connection.began:
             self._wait_no_more()
         self._flush()
+
+    def eof_received(self) -> bool:
+        """False: the connection ends with it."""
+        return False
 
     def pause_writing(self) -> None:
         if self._transport is not None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from extproc.telemetry.seldom import Seldom
 from extproc.transport import health
@@ -125,8 +125,8 @@ class FastlaneServer:
             return not self._peers
         return True
 
-    def _peer(self) -> Peer:
-        return Peer(self, self._limits, self._patience)
+    def _peer(self) -> asyncio.Protocol:
+        return cast("asyncio.Protocol", Peer(self, self._limits, self._patience))
 
     # What peers ask for
 

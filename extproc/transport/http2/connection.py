@@ -225,7 +225,7 @@ class Connection:
             length = data[at] << 16 | data[at + 1] << 8 | data[at + 2]
             kind, flags = data[at + 3], data[at + 4]
             # The highest bit means nothing (4.1).
-            number = int.from_bytes(data[at + 5 : at + 9]) & HIGHEST_STREAM
+            number = (data[at + 5] << 24 | data[at + 6] << 16 | data[at + 7] << 8 | data[at + 8]) & HIGHEST_STREAM
             if length > LARGEST_FRAME:
                 raise _Fault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes")
             start = at + HEAD_SIZE
@@ -391,10 +391,11 @@ class Connection:
                 return
         if ends:
             stream.ended = True
-        if payload:
+        size = len(payload)
+        if size:
             self._handler.data(stream, payload)
-        if counted != len(payload):
-            self.used(stream, counted - len(payload))
+        if counted != size:
+            self.used(stream, counted - size)
         if ends and stream.id in self.streams:
             self._handler.ended(stream)
 
@@ -580,9 +581,7 @@ class Connection:
         stream.send_window -= size
         stream.answered = True
         number = stream.id.to_bytes(4)
-        self.out.append(
-            b"%b\1\4%b%b%b\0\0%b%b" % (len(block).to_bytes(3), number, block, size.to_bytes(3), number, data)
-        )
+        self.out += (frame.headers_head(len(block)), number, block, frame.data_head(size), number, data)
 
     def send_data(self, stream: Stream, data: bytes) -> None:
         """Now, or as the windows open."""
@@ -593,8 +592,7 @@ class Connection:
         if size <= LARGEST_FRAME and size <= self._send_window and size <= stream.send_window and not stream.waiting:
             self._send_window -= size
             stream.send_window -= size
-            self.out.append(b"%b\0\0%b" % (size.to_bytes(3), stream.id.to_bytes(4)))
-            self.out.append(data)
+            self.out += (frame.data_head(size), stream.id.to_bytes(4), data)
         else:
             if stream.waiting:
                 stream.waiting += data

@@ -71,6 +71,25 @@ def head(length: int, kind: int, flags: int, stream: int) -> bytes:
     return b"%b%c%c%b" % (length.to_bytes(3), kind, flags, stream.to_bytes(4))
 
 
+def _begun(length: int, kind: int, flags: int) -> bytes:
+    return b"%b%c%c" % (length.to_bytes(3), kind, flags)
+
+
+_USUAL: Final = 1024
+_HEADERS_HEADS: Final = [_begun(length, HEADERS, END_HEADERS) for length in range(_USUAL)]
+_DATA_HEADS: Final = [_begun(length, DATA, 0) for length in range(_USUAL)]
+
+
+def headers_head(length: int) -> bytes:
+    """The first five bytes of HEADERS with which nothing ends but the block; the stream's number follows."""
+    return _HEADERS_HEADS[length] if length < _USUAL else _begun(length, HEADERS, END_HEADERS)
+
+
+def data_head(length: int) -> bytes:
+    """The first five bytes of DATA with which nothing ends; the stream's number follows."""
+    return _DATA_HEADS[length] if length < _USUAL else _begun(length, DATA, 0)
+
+
 def settings(values: Mapping[Setting, int]) -> bytes:
     payload = b"".join(key.to_bytes(2) + value.to_bytes(4) for key, value in values.items())
     return head(len(payload), SETTINGS, 0, 0) + payload

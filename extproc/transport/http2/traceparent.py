@@ -24,38 +24,51 @@ _PADDING: Final = tuple("1" * length for length in range(8))
 """What the last byte may be filled up with."""
 
 
-class _State(dict[int, "_State"]):
-    """Of an automaton: the next state by each byte, found out when first asked for. There are some sixty."""
+_CHARACTERS: Final = {code: character for character, code in _CODES.items()}
+_BEGUN: Final = {code[:length] for code in _CHARACTERS for length in range(len(code))}.union(_PADDING)
 
-    def __init__(self, rest: str, zeros: int) -> None:
-        """`rest`: the bits of a character that is not whole; `zeros`: how many of them, as far as two, came last."""
-        super().__init__()
-        self.rest = rest
-        self.unsampled = zeros == 2
-        self._zeros = zeros
 
-    @property
-    def ends(self) -> bool:
+class _Automaton:
+    """Knows a state by the bits of a character that is not whole, and how many zeros, as far as two, came last. There
+    are some sixty; of each, the next one by each byte, found out when first asked for."""
+
+    def __init__(self) -> None:
+        self.next: list[bytes] = []
+        """0 where it was not asked for: none leads back to the first state."""
+        self.ends: list[bool] = []
         """Whether a value may."""
-        return self.rest in _PADDING
+        self.unsampled: list[bool] = []
+        self._states: list[tuple[str, int]] = []
+        self._numbers: dict[tuple[str, int], int] = {}
+        self._number(("", -1))
 
-    def __missing__(self, byte: int) -> _State:
-        rest, zeros = self.rest, self._zeros
+    def step(self, state: int, byte: int) -> int:
+        """To the next state. Raises KeyError for a byte that none has."""
+        rest, zeros = self._states[state]
         for bit in f"{byte:08b}":
             rest += bit
             character = _CHARACTERS.get(rest)
             if character is not None:
-                rest, zeros = "", min(zeros + 1, 2) if character == "0" else 0
+                rest, zeros = "", min(max(zeros, 0) + 1, 2) if character == "0" else 0
         if rest not in _BEGUN:
             raise KeyError(byte)
-        found = self[byte] = _STATES.setdefault((rest, zeros), _State(rest, zeros))
+        found = self._number((rest, zeros))
+        known = self.next[state]
+        self.next[state] = known[:byte] + bytes((found,)) + known[byte + 1 :]
         return found
 
+    def _number(self, state: tuple[str, int]) -> int:
+        number = self._numbers.get(state)
+        if number is None:
+            number = self._numbers[state] = len(self._states)
+            self._states.append(state)
+            self.next.append(bytes(256))
+            self.ends.append(state[0] in _PADDING)
+            self.unsampled.append(state[1] == 2)
+        return number
 
-_CHARACTERS: Final = {code: character for character, code in _CODES.items()}
-_BEGUN: Final = {code[:length] for code in _CHARACTERS for length in range(len(code))}.union(_PADDING)
-_BEGIN: Final = _State("", 0)
-_STATES: Final = {("", 0): _BEGIN}
+
+_AUTOMATON: Final = _Automaton()
 
 
 class Traceparent:
@@ -70,20 +83,22 @@ class Traceparent:
         self.unsampled = unsampled
         """It is known, without reading it, that its trace is not recorded."""
 
-    @classmethod
-    def usual(cls, literal: bytes) -> Traceparent | None:
+    @staticmethod
+    def usual(literal: bytes) -> Traceparent | None:
         """Of a string literal with its length, below 127. None where there is anything but digits, a to f and hyphens
         in it, or it cannot be decoded."""
         if not literal[0] & _HUFFMAN:
             text = literal[1:]
-            return None if text.translate(None, _USUAL) else cls(text, unsampled=text.endswith(b"-00"))
-        state = _BEGIN
+            return None if text.translate(None, _USUAL) else Traceparent(text, unsampled=text.endswith(b"-00"))
+        state, following = 0, _AUTOMATON.next
         try:
             for byte in literal[1:]:
-                state = state[byte]
+                state = following[state][byte] or _AUTOMATON.step(state, byte)
         except KeyError:
             return None
-        return cls(b"", literal=literal, unsampled=state.unsampled) if state.ends and len(literal) > 1 else None
+        if len(literal) == 1 or not _AUTOMATON.ends[state]:
+            return None
+        return Traceparent(b"", literal=literal, unsampled=_AUTOMATON.unsampled[state])
 
     def __str__(self) -> str:
         return (decode_huffman(self._literal[1:]) if self._literal else self._text).decode("latin-1")

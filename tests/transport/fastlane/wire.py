@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import hpack
 from hyperframe.frame import DataFrame, Frame, HeadersFrame
@@ -80,7 +80,7 @@ class Client:
     def __init__(self, server: FastlaneServer) -> None:
         self.server = server
         self.wire = Wire()
-        self.peer: Peer = server._peer()
+        self.peer = cast("Peer", server._peer())
         self.peer.connection_made(self.wire)
 
     def send(self, *parts: bytes) -> None:
