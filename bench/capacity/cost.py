@@ -169,7 +169,7 @@ class Bench:
                 digest = digest_of(name, self._chance.randrange(held.digests))
                 path = "blobs/uploads/" if what == "uploads" else f"blobs/{digest}"
             plain = head(method, f"/v2/{name}/{path}")
-            found.append(_Asked(name, plain._replace(authorization=(f"Bearer {made}",)), digest))
+            found.append(_Asked(name, replace(plain, authorization=(f"Bearer {made}",)), digest))
         return found
 
     async def _round(self, step: _Step) -> Cost:

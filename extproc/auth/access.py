@@ -57,11 +57,12 @@ def _on_repository(name: Name, actions: tuple[str, ...], source: Name | None) ->
 def missing_access(operation: Operation, grant: Grant) -> tuple[Access, ...]:
     """The rights that the operation needs and the grant lacks; empty when it is allowed."""
     needed = required_access(operation)
-    if all(map(grant.permits, needed)):
-        return ()
-    return tuple(access for access in needed if not grant.permits(access))
+    for access in needed:
+        if not grant.permits(access):
+            return tuple(access for access in needed if not grant.permits(access))
+    return ()
 
 
 def grants_push(grant: Grant, name: str) -> bool:
     """Whether the token may push to the repository (`push` or `*`)."""
-    return grant.permits(Access(_REPOSITORY, name, "push"))
+    return grant.allows(_REPOSITORY, name, "push")

@@ -18,7 +18,7 @@ from extproc.oci.error import Code, error_body
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Challenge:
     """The token endpoint, as clients reach it, and the service for which it issues tokens.
 

@@ -26,7 +26,11 @@ class Grant:
     subject: str = ""
 
     def permits(self, wanted: Access) -> bool:
-        return wanted in self.access or (wanted.type, wanted.name, "*") in self.access
+        return self.allows(wanted.type, wanted.name, wanted.action)
+
+    def allows(self, type_: str, name: str, action: str) -> bool:
+        """The same of an access that is not made for it."""
+        return (type_, name, action) in self.access or (type_, name, "*") in self.access
 
 
 class Rejection(Word):

@@ -34,6 +34,8 @@ class Budget:
         self._limits: deque[Bounded] = deque()
         """In the order of their deadlines, for all last alike. Those that have ended stay until theirs."""
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """That of the timer."""
 
     def spent(self) -> Limit:
         """A block that may last so long from its beginning. Raises TimeoutError at its end if it did not suffice."""
@@ -41,7 +43,10 @@ class Budget:
 
     def begin(self, limit: Bounded) -> float:
         """Its deadline, by the loop's clock; `limit.deadline` must be set to it."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if self._timer is None or loop is None:
+            # Asked for once while there is a timer: it costs a call of the system.
+            loop = self._loop = asyncio.get_running_loop()
         deadline = loop.time() + self.seconds
         self._limits.append(limit)
         if self._timer is None:

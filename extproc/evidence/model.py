@@ -44,7 +44,8 @@ class Lease(NamedTuple):
     age: float
 
 
-class Snapshot(NamedTuple):
+@dataclass(init=False, slots=True)
+class Snapshot:
     """Where a name stood when an exchange began: `learn` compares it, so nothing outdated is learned."""
 
     epoch: bytes
@@ -54,8 +55,15 @@ class Snapshot(NamedTuple):
     at: int
     """The store's clock in microseconds, before the request is forwarded: a lease's `sent_at`."""
 
+    def __init__(self, epoch: bytes, generation: bytes, at: int) -> None:
+        # Written out: the one that dataclass makes is not compiled (docs/performance.md).
+        self.epoch = epoch
+        self.generation = generation
+        self.at = at
 
-class Evidence(NamedTuple):
+
+@dataclass(init=False, slots=True)
+class Evidence:
     """The answer of `decide` for one name and reference, taken atomically."""
 
     snapshot: Snapshot
@@ -66,10 +74,27 @@ class Evidence(NamedTuple):
     digest: DigestState
     """Of the digest asked for, or of the lease's digest; UNKNOWN where there is neither. `state_as` tells whether it
     counts for a read."""
-    confirmed: float | None = None
+    confirmed: float | None
     """For PRESENT: seconds since the secondary was last seen to serve it."""
-    deleted_as: ContentKind | None = None
+    deleted_as: ContentKind | None
     """The digest is still deleted as this alone: the primary served it as the other since."""
+
+    def __init__(  # noqa: PLR0917 - its fields
+        self,
+        snapshot: Snapshot,
+        marked: bool,
+        lease: Lease | None,
+        digest: DigestState,
+        confirmed: float | None = None,
+        deleted_as: ContentKind | None = None,
+    ) -> None:
+        # Written out: the one that dataclass makes is not compiled (docs/performance.md).
+        self.snapshot = snapshot
+        self.marked = marked
+        self.lease = lease
+        self.digest = digest
+        self.confirmed = confirmed
+        self.deleted_as = deleted_as
 
     def state_as(self, kind: ContentKind) -> DigestState:
         """Of the digest, read as this kind. A lease's is a manifest."""
@@ -128,14 +153,23 @@ class Arrived:
     """Seconds from the primary's notification to this."""
 
 
-class Known(NamedTuple):
+@dataclass(init=False, slots=True)
+class Known:
     """What is kept of one digest."""
 
     state: DigestState
-    confirmed: float | None = None
+    confirmed: float | None
     """For PRESENT: seconds since the secondary was last seen to have it."""
-    deleted_as: ContentKind | None = None
+    deleted_as: ContentKind | None
     """Still deleted as this alone; `state` is of the other."""
+
+    def __init__(
+        self, state: DigestState, confirmed: float | None = None, deleted_as: ContentKind | None = None
+    ) -> None:
+        # Written out: the one that dataclass makes is not compiled (docs/performance.md).
+        self.state = state
+        self.confirmed = confirmed
+        self.deleted_as = deleted_as
 
     def state_as(self, kind: ContentKind) -> DigestState:
         """Of the digest as this kind."""

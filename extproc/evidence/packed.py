@@ -16,7 +16,6 @@ from extproc.oci.reference import Digest, Name, Tag
 
 TOKEN_SIZE: Final = 8
 """Bytes of an epoch or a generation: random, compared for equality only."""
-_ALGORITHMS: Final = {"sha256": b"\x01", "sha512": b"\x02"}
 _SIZES: Final = {1: ("sha256", 32), 2: ("sha512", 64)}
 KINDS: Final = {b"m": ContentKind.MANIFEST, b"b": ContentKind.BLOB}
 """As what a digest is still deleted, behind what else is known of it."""
@@ -28,7 +27,8 @@ _MARK: Final = struct.Struct(">16sQ")
 
 def pack_digest(digest: Digest) -> bytes:
     """One byte for the algorithm, then the raw digest."""
-    return _ALGORITHMS[digest.algorithm] + bytes.fromhex(digest.encoded)
+    # By what it begins with: its properties are calls, and one is packed for each look-up.
+    return (b"\x01" if digest.startswith("sha256:") else b"\x02") + bytes.fromhex(digest[7:])
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from random import Random
 from typing import Any
 
 from extproc.evidence import script
@@ -20,10 +20,13 @@ class Decide:
         self._before = f"{prefix}:{{"
         self._generation: Command = ("GET", f"{prefix}:site")
         self._name_ttl = name_ttl
+        self._random = Random()
+        """Seeded by the system. What it gives must differ from all that others give, and need be no secret: to ask
+        the system each time costs more than the rest of a question."""
 
     def arguments(self, reference: Tag | Digest) -> Command:
         """Of DECIDE: an epoch and a generation, should there be none, and the tag or the digest."""
-        fresh = os.urandom(2 * TOKEN_SIZE)
+        fresh = self._random.randbytes(2 * TOKEN_SIZE)
         tag, digest = (b"", pack_digest(reference)) if isinstance(reference, Digest) else (reference.encode(), b"")
         return fresh[:TOKEN_SIZE], fresh[TOKEN_SIZE:], tag, digest
 
@@ -37,17 +40,18 @@ class Decide:
         )
 
     def evidence(self, answer: Any, generation: bytes, reference: Tag | Digest) -> Evidence:
-        """Of the script's answer."""
-        seconds, micros, epoch, marks, dropped, lease, state = answer
-        now = int(seconds) * 1_000_000 + int(micros)
-        snapshot = Snapshot(epoch, generation, now)
+        """Of the script's answer: seconds, microseconds, epoch, marks, dropped, lease, state."""
+        told: list[Any] = answer
+        now = int(told[0]) * 1_000_000 + int(told[1])
+        snapshot = Snapshot(told[2], generation, now)
+        marks = told[3]
         marked = marks is not None and any_mark(marks, now)
         held = None
         if isinstance(reference, Tag):
-            held = self.held(lease, generation, now)
+            held = self.held(told[5], generation, now)
             if held is None:
                 return Evidence(snapshot, marked, None, DigestState.UNKNOWN)
-        known = unpack_state(state, dropped is not None, now, self._name_ttl)
+        known = unpack_state(told[6], told[4] is not None, now, self._name_ttl)
         return Evidence(snapshot, marked, held, known.state, known.confirmed, known.deleted_as)
 
     def held(self, packed: bytes | None, generation: bytes, now: int) -> Lease | None:

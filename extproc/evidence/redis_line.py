@@ -11,7 +11,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -41,13 +41,13 @@ class Line:
     async def answers(self, *commands: Command) -> list[Any]:
         """Each command's answer, or the error that it is. Raises redis' errors and OSError when there was none."""
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        asked = self.ask(partial(_resolve, answer), *commands)
+        asked = self.ask(partial(_resolve, answer), commands)
         try:
             return await answer
         finally:
             asked.give_up()
 
-    def ask(self, told: Told, *commands: Command) -> Asked:
+    def ask(self, told: Told, commands: Sequence[Command]) -> Asked:
         """The same without waiting: `told` hears the answers, or redis' errors and OSError."""
         asked = Asked(commands, told)
         if self._closed:

@@ -29,11 +29,11 @@ class RedisAsking:
     def __init__(self, store: Deciding, words: Decide, reach: SingleRedis) -> None:
         self.store = store
         self.words = words
-        self._reach = reach
+        self.reach = reach
 
     def ask(self, name: Name, reference: Tag | Digest, then: Then) -> RedisQuestion:
         question = RedisQuestion(self, name, reference, then)
-        question.asked = self._reach.ask(question.told, *self.words.commands(name, reference))
+        question.asked = self.reach.ask(question.told, self.words.commands(name, reference))
         return question
 
 
@@ -56,13 +56,14 @@ class RedisQuestion:
     def told(self, outcome: list[Any] | Exception) -> None:
         """Hears redis_wire's answers."""
         self.asked = None
-        if isinstance(outcome, list):
-            answer, generation = outcome
+        meaning = self._asking.reach.meaning(outcome)
+        if isinstance(meaning, list):
+            generation = meaning[1]
             if generation is not None:
-                self._end(self._evidence(answer, generation))
+                self._end(self._evidence(meaning[0], generation))
                 return
-        elif not isinstance(outcome, NoScript):
-            self._end(outcome)
+        elif not isinstance(meaning, NoScript):
+            self._end(meaning)
             return
         if self._then is not None:
             self._task = asyncio.create_task(self._asking.store.decide(self._name, self._reference))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Final
 
 from redis.exceptions import ReadOnlyError, RedisError
@@ -38,20 +37,26 @@ class SingleRedis:
     async def round_trip(self, *commands: Command) -> list[Any]:
         return checked(self.name, await self.answers(*commands))
 
-    def ask(self, told: Told, *commands: Command) -> Asked:
-        return self._line.ask(partial(self._tell, told), *commands)
+    def ask(self, told: Told, commands: Sequence[Command]) -> Asked:
+        """`told` hears what came of them, of which `meaning` says what it is."""
+        return self._line.ask(told, commands)
 
-    def _tell(self, told: Told, outcome: list[Any] | Exception) -> None:
+    def meaning(self, outcome: list[Any] | Exception) -> list[Any] | Exception:
+        """The answers, or what `round_trip` raises."""
         if isinstance(outcome, list):
-            self._look_at(outcome)
-            try:
-                outcome = checked(self.name, outcome)
-            except (NoScript, StoreUnavailable) as error:
-                # By its traceback it would know this frame, which knows it: rings are left to the collector.
-                outcome = error.with_traceback(None)
-        elif isinstance(outcome, _NO_ANSWER):
-            outcome = unavailable(self.name, outcome)
-        told(outcome)
+            for answer in outcome:
+                if isinstance(answer, Exception):
+                    return self._refusal(outcome)
+            return outcome
+        return unavailable(self.name, outcome) if isinstance(outcome, _NO_ANSWER) else outcome
+
+    def _refusal(self, answers: list[Any]) -> list[Any] | Exception:
+        self._look_at(answers)
+        try:
+            return checked(self.name, answers)
+        except (NoScript, StoreUnavailable) as error:
+            # By its traceback it would know this frame, which knows it: rings are left to the collector.
+            return error.with_traceback(None)
 
     def _look_at(self, answers: list[Any]) -> None:
         for answer in answers:

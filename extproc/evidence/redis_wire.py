@@ -102,7 +102,9 @@ class Wire:
         try:
             while True:
                 self._parser.feed(await self._connection.read())
+                now = asyncio.get_running_loop().time()
                 while (answer := self._parser.gets()) is not _NOTHING:
+                    self._heard_at = now
                     self._came(answer)
         except (RedisError, OSError) as error:
             self._end(error)
@@ -112,7 +114,6 @@ class Wire:
             raise answer  # it is about the connection: the server is loading, or takes no more clients
         if not self._sent:
             raise RedisConnectionError("an answer to nothing")
-        self._heard_at = asyncio.get_running_loop().time()
         asked = self._sent[0]
         asked.came.append(answer)
         if len(asked.came) == len(asked.commands):

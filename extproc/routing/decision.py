@@ -20,6 +20,7 @@ Rules, in this order (docs/decisions.md draws them)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from extproc.auth.access import grants_push, missing_access, required_access
@@ -76,11 +77,17 @@ class Refuse(NamedTuple):
     """For 400 and 503: the sentence that says what is wrong."""
 
 
-class Lookup(NamedTuple):
+@dataclass(init=False, slots=True)
+class Lookup:
     """The decision needs evidence of `operation`'s reference under its name."""
 
     operation: Operation
     passthrough: bool
+
+    def __init__(self, operation: Operation, passthrough: bool) -> None:
+        # Written out: the one that dataclass makes is not compiled (docs/performance.md).
+        self.operation = operation
+        self.passthrough = passthrough
 
 
 Credential = Grant | Rejection | None
@@ -117,7 +124,8 @@ def admit(
     if isinstance(decided, Lookup):
         withheld = rollout.withholds(operation.name)
         return decided if withheld is None else _rolled_out(Forward(Route.PRIMARY, withheld), rollout)
-    if decided.status == 401 and (reason := rollout.mode.reason) is not None:
+    reason = None if rollout.mode is Mode.SERVE else rollout.mode.reason
+    if decided.status == 401 and reason is not None:
         # The primary may accept it.
         return Forward(Route.PRIMARY, reason, invalidation=invalidation_of(operation), would=decided)
     return decided
@@ -137,7 +145,8 @@ def _admit(operation: Operation, credential: Credential) -> Forward | Refuse | L
         return Refuse(401, Reason.SCOPE_INSUFFICIENT, required_access(operation))
     if kind in _WRITES:
         return Forward(Route.PRIMARY, Reason.WRITE, invalidation=invalidation_of(operation))
-    if kind in _NAMED_READS and credential is not None and grants_push(credential, str(operation.name)):
+    name = operation.name
+    if kind in _NAMED_READS and credential is not None and name is not None and grants_push(credential, name):
         return Forward(Route.PRIMARY, Reason.PUSH_TOKEN)
     if kind in _FIXED:
         return _FIXED[kind]
@@ -197,7 +206,7 @@ def invalidation_of(operation: Operation) -> Invalidation | None:
 
 def _rolled_out(decided: Forward, rollout: Rollout, *, found: bool = False) -> Forward:
     """Rule 8 for what goes on. `found`: the secondary is known to have what is asked for."""
-    reason = rollout.mode.reason
+    reason = None if rollout.mode is Mode.SERVE else rollout.mode.reason
     if reason is None:
         return decided
     would = decided if rollout.mode is Mode.OBSERVE else None

@@ -11,8 +11,8 @@ that ends between the two calls needs nothing: its mark stays until it expires, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Final, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 from uuid import uuid4
 
 from extproc.auth.grant import Grant, Rejection
@@ -32,6 +32,8 @@ MARK_MARGIN: Final = 5.0
 """Seconds that a mark outlives the longest write: Envoy counts from the stream's start, but its timer, the
 response phase and the store's budget come on top."""
 
+_NONE: Final = frozenset[str]()
+"""Of a digest nobody asks what the client accepts."""
 _UNRECORDED: Final = "the deletion cannot be recorded at this site just now; try again"
 
 
@@ -87,19 +89,37 @@ class NoInterest:
         """Nothing follows."""
 
 
-class Routed(NamedTuple):
+@dataclass(init=False, slots=True)
+class Routed:
     """A decided request, kept until its response phase or its end."""
 
     operation: Operation
     decision: Forward | Refuse
-    snapshot: Snapshot | None = None
+    snapshot: Snapshot | None
     """For a read that observes: what `learn` compares."""
-    mark: str = ""
+    mark: str
     """For a write: its own mark."""
-    credential: Credential = None
+    credential: Credential
     """What the decision made of the token, for whoever records it."""
-    evidence: Evidence | Unavailable | None = None
+    evidence: Evidence | Unavailable | None
     """What was known, likewise; None where nothing was asked."""
+
+    def __init__(  # noqa: PLR0917 - its fields
+        self,
+        operation: Operation,
+        decision: Forward | Refuse,
+        snapshot: Snapshot | None = None,
+        mark: str = "",
+        credential: Credential = None,
+        evidence: Evidence | Unavailable | None = None,
+    ) -> None:
+        # Written out: the one that dataclass makes is not compiled (docs/performance.md).
+        self.operation = operation
+        self.decision = decision
+        self.snapshot = snapshot
+        self.mark = mark
+        self.credential = credential
+        self.evidence = evidence
 
     @property
     def looked_up(self) -> bool:
@@ -113,7 +133,8 @@ class Routed(NamedTuple):
         )
 
 
-class Pending(NamedTuple):
+@dataclass(init=False, slots=True)
+class Pending:
     """A request of which all is known but what the store says."""
 
     head: RequestHead
@@ -122,6 +143,21 @@ class Pending(NamedTuple):
     """A write, or what evidence decides."""
     credential: Credential
     policy: Policy
+
+    def __init__(
+        self,
+        head: RequestHead,
+        operation: Operation,
+        admitted: Lookup | Forward,
+        credential: Credential,
+        policy: Policy,
+    ) -> None:
+        # Written out: the one that dataclass makes is not compiled (docs/performance.md).
+        self.head = head
+        self.operation = operation
+        self.admitted = admitted
+        self.credential = credential
+        self.policy = policy
 
 
 class Router:
@@ -253,10 +289,12 @@ class Router:
         return self._looked_up(lookup, pending, await self._evidence(lookup.operation))
 
     def _looked_up(self, lookup: Lookup, pending: Pending, evidence: Evidence | Unavailable) -> Routed:
-        operation = lookup.operation
-        if isinstance(evidence, Evidence) and isinstance(operation.reference, Tag) and operation.name is not None:
-            self._interest.tag_read(operation.name, operation.reference, evidence.lease)
-        decision = resolve(lookup, evidence, accepted_media_types(pending.head.accept), pending.policy)
+        operation, accepted = lookup.operation, _NONE
+        if isinstance(operation.reference, Tag):
+            accepted = accepted_media_types(pending.head.accept)
+            if isinstance(evidence, Evidence) and operation.name is not None:
+                self._interest.tag_read(operation.name, operation.reference, evidence.lease)
+        decision = resolve(lookup, evidence, accepted, pending.policy)
         snapshot = evidence.snapshot if decision.observe and isinstance(evidence, Evidence) else None
         return Routed(operation, decision, snapshot=snapshot, credential=pending.credential, evidence=evidence)
 

@@ -64,7 +64,8 @@ class Journal:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         """`now`: seconds since the Unix epoch."""
         self._now = now
-        self._counts: dict[Decided, int] = {}
+        self._counts: dict[tuple[Any, ...], int] = {}
+        """By the fields of `Decided`, which are made one when somebody asks."""
         self._last: deque[tuple[float, Routed]] = deque(maxlen=_LAST)
 
     def note(self, routed: Routed) -> None:
@@ -76,7 +77,7 @@ class Journal:
             if decision.would is not None:
                 would = _forecast(decision.would, decision.would_find)
         asked = routed.evidence is not None
-        decided = Decided(
+        decided = (
             decision.reason,
             route,
             routed.operation.kind,
@@ -93,7 +94,7 @@ class Journal:
         sums: dict[tuple[str | bool, ...], int] = {}
         # A copy: an exporter's thread may read while the process goes on.
         for decided, count in self._counts.copy().items():
-            values = by(decided)
+            values = by(Decided(*decided))
             if values is not None:
                 sums[values] = sums.get(values, 0) + count
         return sums

@@ -10,7 +10,7 @@ none.
 
 from __future__ import annotations
 
-import time
+from time import perf_counter
 from types import TracebackType
 from typing import Final, Self
 
@@ -149,7 +149,7 @@ class _Phase:
         self._recorder = recorder
         self.span = span
         self._token: object = None
-        self._began = time.perf_counter()
+        self._began = perf_counter()
 
     @property
     def traced(self) -> bool:
@@ -171,7 +171,7 @@ class _Phase:
         self.span.end()
 
     def _seconds(self) -> float:
-        return time.perf_counter() - self._began
+        return perf_counter() - self._began
 
 
 class Deciding(_Phase):

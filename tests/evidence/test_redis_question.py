@@ -7,6 +7,7 @@ import gc
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -142,7 +143,7 @@ def _of_no_time(evidence: Evidence) -> Evidence:
     """Redis' clock goes on between two questions."""
     confirmed = None if evidence.confirmed is None else 0.0
     lease = None if evidence.lease is None else evidence.lease._replace(age=0.0)
-    return evidence._replace(snapshot=evidence.snapshot._replace(at=0), confirmed=confirmed, lease=lease)
+    return replace(evidence, snapshot=replace(evidence.snapshot, at=0), confirmed=confirmed, lease=lease)
 
 
 def _times(evidence: Evidence) -> tuple[float, ...]:

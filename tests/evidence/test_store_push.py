@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from extproc.evidence.model import Invalidation, Observation
@@ -70,7 +72,7 @@ async def test_a_push_told_twice_is_still_leased(subject: Subject) -> None:
 async def test_an_older_answer_replaces_no_newer_lease(subject: Subject) -> None:
     early = (await subject.store.decide(NAME, TAG)).snapshot
     late = (await subject.store.decide(NAME, TAG)).snapshot
-    early = early._replace(at=late.at - 1000)
+    early = replace(early, at=late.at - 1000)
     assert await subject.store.learn(NAME, late, Observation(D2, tag=TAG, media_type=MEDIA))
     assert await subject.store.learn(NAME, early, Observation(D1, tag=TAG, media_type=MEDIA))
     lease = (await subject.store.decide(NAME, TAG)).lease
@@ -93,7 +95,7 @@ async def test_what_was_asked_while_the_push_settled_is_not_leased_however_late_
 
 async def test_an_answer_that_came_after_ten_minutes_is_not_leased(subject: Subject) -> None:
     asked = (await subject.store.decide(NAME, TAG)).snapshot
-    old = asked._replace(at=asked.at - round(LONGEST_EXCHANGE * 1e6) - 1)
+    old = replace(asked, at=asked.at - round(LONGEST_EXCHANGE * 1e6) - 1)
     assert await subject.store.learn(NAME, old, Observation(D1, tag=TAG, media_type=MEDIA))
     assert (await subject.store.decide(NAME, TAG)).lease is None
 

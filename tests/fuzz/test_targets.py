@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -69,7 +70,7 @@ def test_a_write_that_goes_to_the_secondary(monkeypatch: pytest.MonkeyPatch) -> 
     async def wrong(router: Router, pending: Pending) -> Routed:
         routed = await right(router, pending)
         if isinstance(routed.decision, Forward):
-            return routed._replace(decision=routed.decision._replace(route=Route.SECONDARY))
+            return replace(routed, decision=routed.decision._replace(route=Route.SECONDARY))
         return routed
 
     monkeypatch.setattr(Router, "finish", wrong)

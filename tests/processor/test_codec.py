@@ -8,6 +8,7 @@ on. The endpoints' metadata held a decoy `site` in another namespace and, on the
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,11 @@ class TestCaptures:
         ("name", "expected"),
         [
             ("request_headers", REQUEST),
-            ("request_headers_observability", REQUEST._replace(path="/v2/group/app/manifests/latest")),
+            ("request_headers_observability", replace(REQUEST, path="/v2/group/app/manifests/latest")),
             (
                 "request_headers_put",
-                REQUEST._replace(
+                replace(
+                    REQUEST,
                     method="PUT",
                     path="/v2/group/app/manifests/latest",
                     accept=(),
@@ -72,7 +74,8 @@ class TestCaptures:
             (
                 # Envoy has joined two lines of each header with a comma.
                 "request_headers_binary",
-                REQUEST._replace(
+                replace(
+                    REQUEST,
                     path="/v2/group/app/manifests/latest",
                     authorization=("Bearer e30.e30.c2ln,Basic \xe9",),
                     accept=("\xff\xfe/\xe9,a/b",),

@@ -229,7 +229,7 @@ def test_a_digest_deleted_as_one_kind(
 ) -> None:
     operation = parse_operation(*request_line)
     known = evidence(state, lease() if request_line is BY_TAG else None, confirmed=1)
-    as_asked, as_other = known._replace(deleted_as=deleted_as), known._replace(deleted_as=deleted_as.other)
+    as_asked, as_other = replace(known, deleted_as=deleted_as), replace(known, deleted_as=deleted_as.other)
     assert decide(operation, PULL, as_asked, ALL, POLICY) == KEPT_FROM_HERE
     assert decide(operation, PULL, as_other, ALL, POLICY) == decide(operation, PULL, known, ALL, POLICY)
 

@@ -158,7 +158,7 @@ async def test_a_verdict_before_ask_returns() -> None:
 
 async def test_the_accepted_types_are_the_requests_own() -> None:
     """A narrow one does not use a lease of another type, whoever looks it up."""
-    leased = NOTHING._replace(lease=Lease(D1, INDEX, 5.0), digest=DigestState.PRESENT)
+    leased = replace(NOTHING, lease=Lease(D1, INDEX, 5.0), digest=DigestState.PRESENT)
     router, told = asking_router(Site())
     reasons = []
     for accept in ((INDEX,), ("application/vnd.docker.distribution.manifest.v2+json",)):
@@ -178,7 +178,7 @@ async def test_an_exchange_ends_by_the_policy_that_it_began_by() -> None:
     found: list[Routed | Exception] = []
     router.ask(begun(router, TAG_PATH), found.append)
     router.adopt(replace(POLICY, max_staleness=1))
-    told.tell(NOTHING._replace(lease=Lease(D1, INDEX, 5.0), digest=DigestState.PRESENT))
+    told.tell(replace(NOTHING, lease=Lease(D1, INDEX, 5.0), digest=DigestState.PRESENT))
     (routed,) = found
     assert isinstance(routed, Routed)
     assert routed.decision.reason is Reason.TAG_VERIFIED
@@ -192,7 +192,7 @@ async def test_a_tag_read_is_interest_and_a_failure_or_a_digest_is_none() -> Non
         (TAG_PATH, ValueError("theirs")),
         (DIGEST_PATH, NOTHING),
         (TAG_PATH, NOTHING),
-        (TAG_PATH, NOTHING._replace(lease=Lease(D1, INDEX, 5.0))),
+        (TAG_PATH, replace(NOTHING, lease=Lease(D1, INDEX, 5.0))),
     ):
         router.ask(begun(router, path), lambda _: None)
         told.tell(outcome)

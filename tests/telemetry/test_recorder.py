@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -62,7 +62,7 @@ class Watched:
         **routed: Any,
     ) -> None:
         """One exchange, with its response phase if there is an `answer`. `older`: the client's own trace context."""
-        head = request(method, path)._replace(traceparent=older)
+        head = replace(request(method, path), traceparent=older)
         found = Routed(parse_operation(method, path), decision, **routed)
         with self.recorder.deciding(head, traceparent) as recording:
             recording.decided(found)
@@ -281,12 +281,12 @@ def test_an_answer_of_the_site_that_was_meant_is_no_fallback() -> None:
     ("path", "evidence", "reference", "outcome"),
     [
         pytest.param(TAG, LEASED, "tag", "hit", id="a lease"),
-        pytest.param(TAG, LEASED._replace(lease=None), "tag", "miss", id="no lease"),
+        pytest.param(TAG, replace(LEASED, lease=None), "tag", "miss", id="no lease"),
         pytest.param(TAG, Unavailable("slow"), "tag", "unavailable", id="no answer"),
         pytest.param("/v2/g/app/blobs/sha256:" + "b" * 64, LEASED, "digest", "hit", id="a digest"),
         pytest.param(
             "/v2/g/app/blobs/sha256:" + "b" * 64,
-            LEASED._replace(lease=None, digest=DigestState.UNKNOWN),
+            replace(LEASED, lease=None, digest=DigestState.UNKNOWN),
             "digest",
             "miss",
             id="an unknown digest",
