@@ -170,7 +170,7 @@ def _evidence(operation: Operation, evidence: Evidence | Unavailable) -> dict[st
         return {"available": False, "detail": evidence.detail}
     return {
         "available": True,
-        "lease": None if evidence.lease is None else evidence.lease._asdict(),
+        "lease": None if evidence.lease is None else asdict(evidence.lease),
         "digest": evidence.state_as(content_kind(operation)).value,
         "confirmed": evidence.confirmed,
         "write_under_way": evidence.marked,

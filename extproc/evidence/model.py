@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
 
 from extproc.oci.reference import Digest, Name, Tag
 
@@ -36,12 +35,24 @@ class DigestState(Enum):
     """Tombstone: deleted on the primary; only the primary's own 200 lifts it, for the kind that it served."""
 
 
-class Lease(NamedTuple):
+@dataclass(init=False, slots=True)
+class Lease:
     """The primary resolved a tag to `digest`, in answer to a request sent `age` seconds ago."""
 
     digest: Digest
     media_type: str
     age: float
+
+    def __init__(
+        self,
+        digest: Digest,
+        media_type: str,
+        age: float,
+    ) -> None:
+        # Written out: the one that dataclass makes is not compiled (docs/performance.md).
+        self.digest = digest
+        self.media_type = media_type
+        self.age = age
 
 
 @dataclass(init=False, slots=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from extproc.evidence.model import ContentKind, DigestState, Known, Lease, Record, Snapshot
 from extproc.oci.reference import Digest, Name, Tag
@@ -56,7 +57,8 @@ def _marks(packed: bytes) -> Iterator[tuple[bytes, int]]:
     yield from _MARK.iter_unpack(packed)
 
 
-class PackedLease(NamedTuple):
+@dataclass(init=False, slots=True)
+class PackedLease:
     """A tag's lease as kept: it holds while both of its generations are the current ones."""
 
     sent_at: int
@@ -65,12 +67,27 @@ class PackedLease(NamedTuple):
     digest: Digest
     media_type: str
 
-    @classmethod
-    def unpack(cls, data: bytes) -> PackedLease:
+    def __init__(
+        self,
+        sent_at: int,
+        name_generation: bytes,
+        site_generation: bytes,
+        digest: Digest,
+        media_type: str,
+    ) -> None:
+        # Written out: the one that dataclass makes is not compiled (docs/performance.md).
+        self.sent_at = sent_at
+        self.name_generation = name_generation
+        self.site_generation = site_generation
+        self.digest = digest
+        self.media_type = media_type
+
+    @staticmethod
+    def unpack(data: bytes) -> PackedLease:
         sent_at, name_generation, site_generation = _LEASE.unpack_from(data)
         end = _LEASE.size + 1 + _SIZES[data[_LEASE.size]][1]
         digest = _leased_digest(data[_LEASE.size : end])
-        return cls(sent_at, name_generation, site_generation, digest, data[end:].decode())
+        return PackedLease(sent_at, name_generation, site_generation, digest, data[end:].decode())
 
     def held(self, site_generation: bytes, now: int, name_ttl: int) -> Lease | None:
         """The lease, when it holds but for the name's generation. Times in microseconds."""

@@ -20,8 +20,8 @@ Rules, in this order (docs/decisions.md draws them)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final
 
 from extproc.auth.access import grants_push, missing_access, required_access
 from extproc.auth.grant import Access, Grant, Rejection
@@ -47,34 +47,70 @@ class Route(Word):
     """This site's registry, which is the primary."""
 
 
-class Forward(NamedTuple):
+@dataclass(init=False, slots=True)
+class Forward:
     """The request goes on."""
 
     route: Route
     reason: Reason
-    pin: Digest | None = None
+    pin: Digest | None
     """A tag read is answered as a read of this digest."""
-    stale: Digest | None = None
+    stale: Digest | None
     """With PRIMARY_THEN_SECONDARY: what the secondary may be asked for."""
-    observe: bool = False
+    observe: bool
     """Ask for the response phase: the answer can teach us something."""
-    invalidation: Invalidation | None = None
+    invalidation: Invalidation | None
     """For a write: what it makes untrue. Implies the response phase."""
-    would: Forward | Refuse | None = None
+    would: Forward | Refuse | None
     """What `serve` would have decided: in mode `observe` always, in `primary-only` where it would refuse a token."""
-    would_find: bool = False
+    would_find: bool
     """The secondary is known to have what `would` asks it for."""
 
+    def __init__(  # noqa: PLR0917 - its fields
+        self,
+        route: Route,
+        reason: Reason,
+        pin: Digest | None = None,
+        stale: Digest | None = None,
+        observe: bool = False,
+        invalidation: Invalidation | None = None,
+        would: Forward | Refuse | None = None,
+        would_find: bool = False,
+    ) -> None:
+        # Written out: the one that dataclass makes is not compiled (docs/performance.md).
+        self.route = route
+        self.reason = reason
+        self.pin = pin
+        self.stale = stale
+        self.observe = observe
+        self.invalidation = invalidation
+        self.would = would
+        self.would_find = would_find
 
-class Refuse(NamedTuple):
+
+@dataclass(init=False, slots=True)
+class Refuse:
     """The request is answered here: 401 with a challenge, 400, or 503 (see the router)."""
 
     status: int
     reason: Reason
-    wanted: tuple[Access, ...] = ()
+    wanted: tuple[Access, ...]
     """What the challenge asks a token for."""
-    fault: str = ""
+    fault: str
     """For 400 and 503: the sentence that says what is wrong."""
+
+    def __init__(
+        self,
+        status: int,
+        reason: Reason,
+        wanted: tuple[Access, ...] = (),
+        fault: str = "",
+    ) -> None:
+        # Written out: the one that dataclass makes is not compiled (docs/performance.md).
+        self.status = status
+        self.reason = reason
+        self.wanted = wanted
+        self.fault = fault
 
 
 @dataclass(init=False, slots=True)
@@ -211,7 +247,7 @@ def _rolled_out(decided: Forward, rollout: Rollout, *, found: bool = False) -> F
         return decided
     would = decided if rollout.mode is Mode.OBSERVE else None
     if decided.route is Route.PRIMARY:
-        return decided._replace(would=would)
+        return replace(decided, would=would)
     # Nothing is learned from the answer: of the secondary it shows nothing, and a lease that is renewed sooner than
     # `serve` would renew it makes the forecast too good.
     return Forward(Route.PRIMARY, reason, would=would, would_find=found and would is not None)
@@ -224,8 +260,8 @@ def _or_stale(decided: Forward, operation: Operation, evidence: Evidence) -> For
         return decided
     lease, reference = evidence.lease, operation.reference
     if isinstance(reference, Digest):
-        return decided._replace(route=Route.PRIMARY_THEN_SECONDARY, stale=reference)
-    return decided if lease is None else decided._replace(route=Route.PRIMARY_THEN_SECONDARY, stale=lease.digest)
+        return replace(decided, route=Route.PRIMARY_THEN_SECONDARY, stale=reference)
+    return decided if lease is None else replace(decided, route=Route.PRIMARY_THEN_SECONDARY, stale=lease.digest)
 
 
 def content_kind(operation: Operation) -> ContentKind:

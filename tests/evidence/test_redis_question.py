@@ -142,7 +142,7 @@ PASTS: dict[str, Callable[[RedisStore], Awaitable[None]]] = {
 def _of_no_time(evidence: Evidence) -> Evidence:
     """Redis' clock goes on between two questions."""
     confirmed = None if evidence.confirmed is None else 0.0
-    lease = None if evidence.lease is None else evidence.lease._replace(age=0.0)
+    lease = None if evidence.lease is None else replace(evidence.lease, age=0.0)
     return replace(evidence, snapshot=replace(evidence.snapshot, at=0), confirmed=confirmed, lease=lease)
 
 

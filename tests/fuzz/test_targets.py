@@ -70,7 +70,7 @@ def test_a_write_that_goes_to_the_secondary(monkeypatch: pytest.MonkeyPatch) -> 
     async def wrong(router: Router, pending: Pending) -> Routed:
         routed = await right(router, pending)
         if isinstance(routed.decision, Forward):
-            return replace(routed, decision=routed.decision._replace(route=Route.SECONDARY))
+            return replace(routed, decision=replace(routed.decision, route=Route.SECONDARY))
         return routed
 
     monkeypatch.setattr(Router, "finish", wrong)

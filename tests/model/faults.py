@@ -133,7 +133,7 @@ FAULTS: Final = (
     Fault(
         "writes not followed while not serving",
         frozenset({"P3", "P6"}),
-        (Edit(_DECISION, "return decided._replace(would=would)", "return Forward(decided.route, decided.reason)"),),
+        (Edit(_DECISION, "return replace(decided, would=would)", "return Forward(decided.route, decided.reason)"),),
     ),
     Fault(
         "stale answer of what was deleted",

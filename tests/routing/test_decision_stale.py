@@ -75,7 +75,7 @@ def test_the_primary_then_the_secondary(
     assert isinstance(without, Forward)
     assert (without.route, without.reason, without.stale) == (Route.PRIMARY, reason, None)
     # All else is as without it, what the primary's answer teaches too.
-    assert found == without._replace(route=Route.PRIMARY_THEN_SECONDARY, stale=stale)
+    assert found == replace(without, route=Route.PRIMARY_THEN_SECONDARY, stale=stale)
 
 
 @pytest.mark.parametrize(

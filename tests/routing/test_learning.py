@@ -55,7 +55,7 @@ def answer(status: int, site: str, attempts: int = 1, digest: str = D1, content_
 def test_a_tag_read_writes_a_lease(response: ResponseHead, expected: Observation | None) -> None:
     assert observation_of(TAG, THERE, response) == expected
     # Also where the secondary may answer instead: what it says then is nothing of the primary.
-    stale = THERE._replace(route=Route.PRIMARY_THEN_SECONDARY, stale=D1)
+    stale = replace(THERE, route=Route.PRIMARY_THEN_SECONDARY, stale=D1)
     assert observation_of(TAG, stale, response) == expected
 
 
