@@ -201,7 +201,8 @@ async def test_the_whole_story(folder: Path) -> None:
     async with command(folder, "demo", "--wan-rtt", "5", "--output", "json") as child:
         output, _ = await child.communicate()
     *steps, verdict = [json.loads(line) for line in output.splitlines()]
-    assert [line for line in steps if not line["ok"]] == []
+    failed = [line for line in steps if not line["ok"]]
+    assert not failed, json.dumps(failed, indent=1)
     assert verdict["ok"] is True
     assert verdict["steps"] == len(steps) == sum(len(chapter.steps) for chapter in story.chapters(redis=True))
     assert set(verdict["pull_milliseconds"]) >= {"through us, cold", "through us, warm"}

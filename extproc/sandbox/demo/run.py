@@ -14,7 +14,7 @@ from extproc.sandbox.system import Sandbox
 
 # Budgets for one machine that runs both sites and their clients; and a stopped site is to be noticed, and noticed
 # to be back, within the patience of an audience.
-_SETTINGS = {"store": {"budget": 0.1}, "envoy": {"message_timeout": 1.0, "health_interval": 1.0}}
+_SETTINGS = {"store": {"budget": 0.2}, "envoy": {"message_timeout": 1.0, "health_interval": 1.0}}
 
 
 class Stopped(Exception):
