@@ -14,7 +14,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +31,7 @@ from extproc.live.pausable import Pausable
 from extproc.live.role import Role
 from extproc.oci.reference import Name, Tag
 from extproc.parts import Parts, open_parts
-from extproc.processor.stream import Stream
+from extproc.processor.stream import Streams
 from extproc.reconcile.schedule import keep_reconciling
 from extproc.renewal.renewal import Renewal
 from extproc.routing.router import Router
@@ -115,11 +114,11 @@ async def open_worker(
         telemetry = parts.telemetry
         recorder = ExchangeRecorder(telemetry.tracer, telemetry.meter, telemetry.sampling, telemetry.distributions)
         challenge = Challenge(settings.auth.realm, settings.auth.service)
-        new_stream = partial(Stream, router, challenge, recorder, show_reason=settings.envoy.response_headers)
+        streams = Streams(router, challenge, recorder, show_reason=settings.envoy.response_headers)
         kind = FastlaneServer if settings.server.transport == "fastlane" else GrpcioServer
         server: Endpoint = kind(
             worker_address(settings, number),
-            new_stream,
+            streams.new,
             max_streams=settings.server.max_concurrent_streams,
             shared=settings.server.socket_access == "group",
         )

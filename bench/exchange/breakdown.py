@@ -12,11 +12,10 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Final, Self, cast
 
 import hpack
 import uvloop
@@ -36,7 +35,7 @@ from extproc.evidence.redis import connect
 from extproc.evidence.store import Store
 from extproc.oci.reference import Digest, Name
 from extproc.processor.codec import decode, encode_route
-from extproc.processor.stream import Recorder, Stream
+from extproc.processor.stream import Recorder, Streams
 from extproc.routing.message import RequestHead, ResponseHead
 from extproc.routing.policy import Policy
 from extproc.routing.router import Routed, Router
@@ -48,7 +47,7 @@ from extproc.transport.fastlane.peer import Peer
 from extproc.transport.fastlane.server import FastlaneServer
 from extproc.transport.http2 import frame
 from extproc.transport.http2.limits import Limits
-from extproc.transport.service import METHOD, MessageHandler
+from extproc.transport.service import METHOD, NewStream
 from tests.auth.issuer import AUDIENCE, ISSUER, KID, key_set
 from tests.support.messages import request_head
 from tests.support.redis_server import RedisServer
@@ -152,7 +151,7 @@ def frames(kind: Kind, exchanges: int) -> list[tuple[bytes, bytes]]:
     return found
 
 
-async def cost(new_stream: Callable[[object], MessageHandler], exchanges: int, at_once: int, kind: Kind) -> float:
+async def cost(new_stream: NewStream, exchanges: int, at_once: int, kind: Kind) -> float:
     """Microseconds of CPU for an exchange."""
     server = FastlaneServer("unix:/nowhere", new_stream, max_streams=1000)
     peer, transport = Peer(server, Limits(), Patience()), Transport()
@@ -193,7 +192,7 @@ async def layers(folder: Path, *, exchanges: int, rounds: int, at_once: int) -> 
             QuickDistributions(),
         )
 
-        def deciding(store: Store, recorder: Recorder) -> Callable[[object], MessageHandler]:
+        def deciding(store: Store, recorder: Recorder) -> NewStream:
             verifier = TokenVerifier(key_set(kid=KID), issuer=ISSUER, audience=AUDIENCE)
             router = Router(
                 verifier=verifier,
@@ -203,10 +202,10 @@ async def layers(folder: Path, *, exchanges: int, rounds: int, at_once: int) -> 
                 now=time.time,
                 asking=store.asking if isinstance(store, GuardedStore) else None,
             )
-            return lambda traceparent: Stream(router, _CHALLENGE, recorder, cast("Any", traceparent))
+            return Streams(router, _CHALLENGE, recorder).new
 
         unrecorded = cast("Recorder", Unrecorded())
-        sides: dict[str, tuple[Kind, Callable[[object], MessageHandler]]] = {
+        sides: dict[str, tuple[Kind, NewStream]] = {
             "HTTP/2 and gRPC": (Kind.DIGEST, lambda _: Constant()),
             "message read": (Kind.DIGEST, lambda _: Decoded()),
             "message without a token read": (Kind.TOKEN, lambda _: Decoded()),

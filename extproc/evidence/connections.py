@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
 
 from redis.asyncio.connection import AbstractConnection, Connection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-_READ_SIZE: Final = 65_536
-"""Bytes."""
+
+class _Listening(asyncio.Protocol):
+    """Hands on what comes. A stream would keep it for a task, which goes on two turns of the loop later."""
+
+    def __init__(
+        self,
+        came: Callable[[bytes], None],
+        ended: Callable[[Exception], None],
+        stream: asyncio.BaseProtocol,
+    ) -> None:
+        """`stream` is what heard before, and still hears what is said of writing, and of the end."""
+        self._came = came
+        self._ended = ended
+        self._stream = stream
+
+    def data_received(self, data: bytes) -> None:
+        self._came(data)
+
+    def pause_writing(self) -> None:
+        self._stream.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stream.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stream.connection_lost(exc)
+        self._ended(exc or RedisConnectionError("closed by the server"))
 
 
 class Prompt(AbstractConnection):
@@ -46,14 +70,20 @@ class Prompt(AbstractConnection):
             raise RedisConnectionError("disconnected meanwhile")
         self._writer.write(data)
 
-    async def read(self) -> bytes:
-        """What comes next, at least a byte. Raises redis' ConnectionError at the end, and OSError."""
-        if self._reader is None:
+    async def listen(self, came: Callable[[bytes], None], ended: Callable[[Exception], None]) -> None:
+        """From now on `came` is told what comes, in the turn of the loop in which it does, and `ended` of the end,
+        once. To be called once. Raises redis' ConnectionError and OSError where the end has come already."""
+        if self._reader is None or self._writer is None:
             raise RedisConnectionError("disconnected meanwhile")
-        data: bytes = await self._reader.read(_READ_SIZE)
-        if not data:
+        transport, reader = self._writer.transport, self._reader
+        if transport.is_closing() or reader.at_eof():
             raise RedisConnectionError("closed by the server")
-        return data
+        transport.set_protocol(_Listening(came, ended, transport.get_protocol()))
+        # The stream hears no more; what it has kept is given at once.
+        reader.feed_eof()
+        kept = await reader.read()
+        if kept:
+            came(kept)
 
     def error(self, text: str) -> Exception:
         """What an error of the server means."""

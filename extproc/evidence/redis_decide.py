@@ -26,7 +26,7 @@ class Decide:
 
     def arguments(self, reference: Tag | Digest) -> Command:
         """Of DECIDE: an epoch and a generation, should there be none, and the tag or the digest."""
-        fresh = self._random.randbytes(2 * TOKEN_SIZE)
+        fresh = self._random.getrandbits(16 * TOKEN_SIZE).to_bytes(2 * TOKEN_SIZE)
         tag, digest = (b"", pack_digest(reference)) if isinstance(reference, Digest) else (reference.encode(), b"")
         return fresh[:TOKEN_SIZE], fresh[TOKEN_SIZE:], tag, digest
 

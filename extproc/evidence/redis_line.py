@@ -70,7 +70,8 @@ class Line:
         if self._making is not None:
             self._making.cancel()
             await asyncio.gather(self._making, return_exceptions=True)
-        await asyncio.gather(*(wire.close() for wire in list(self._wires)))
+        for wire in list(self._wires):
+            wire.close()
 
     def _send(self) -> None:
         if self._wire is None:
@@ -95,8 +96,9 @@ class Line:
                 with suppress(RedisError, OSError):
                     await connection.disconnect(nowait=True)
         else:
-            self._wire = Wire(connection, self._patience, self._ended)
-            self._wires.add(self._wire)
+            self._wire = wire = Wire(connection, self._patience, self._ended)
+            self._wires.add(wire)
+            await wire.listen()
         finally:
             self._making = None
         if self._waiting and not self._closed:

@@ -70,7 +70,13 @@ class Wire:
         self._timer: asyncio.TimerHandle | None = None
         self._leaving = False
         self._ended = False
-        self._reading = asyncio.create_task(self._read())
+
+    async def listen(self) -> None:
+        """To begin with. Waits for nothing that may not come."""
+        try:
+            await self._connection.listen(self._heard, self._end)
+        except (RedisError, OSError) as error:
+            self._end(error)
 
     def send(self, asked: Sequence[Asked]) -> None:
         """In one write, and in order."""
@@ -93,20 +99,18 @@ class Wire:
         if not self._sent:
             self._end(RedisConnectionError("no longer used"))
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Now."""
         self._end(RedisConnectionError("no longer used"))
-        await asyncio.gather(self._reading, return_exceptions=True)
 
-    async def _read(self) -> None:
+    def _heard(self, data: bytes) -> None:
+        now = asyncio.get_running_loop().time()
         try:
-            while True:
-                self._parser.feed(await self._connection.read())
-                now = asyncio.get_running_loop().time()
-                while (answer := self._parser.gets()) is not _NOTHING:
-                    self._heard_at = now
-                    self._came(answer)
-        except (RedisError, OSError) as error:
+            self._parser.feed(data)
+            while not self._ended and (answer := self._parser.gets()) is not _NOTHING:
+                self._heard_at = now
+                self._came(answer)
+        except RedisError as error:
             self._end(error)
 
     def _came(self, answer: Any) -> None:
@@ -142,8 +146,6 @@ class Wire:
         if self._timer is not None:
             self._timer.cancel()
         self._connection.drop()
-        if asyncio.current_task() is not self._reading:
-            self._reading.cancel()
         sent = list(self._sent)
         self._sent.clear()
         for asked in sent:

@@ -121,3 +121,18 @@ class Stream:
         with recording.observing(wanted.routed, wanted.head):
             await self._router.observe(wanted.routed, wanted.head)
         return self._exchange.observed()
+
+
+class Streams:
+    """Makes those of one worker."""
+
+    def __init__(self, router: Router, challenge: Challenge, recorder: Recorder, *, show_reason: bool = True) -> None:
+        """As `Stream`."""
+        self._router = router
+        self._challenge = challenge
+        self._recorder = recorder
+        self._show_reason = show_reason
+
+    def new(self, traceparent: str | Unread) -> Stream:
+        """`traceparent`: the W3C trace context of who calls, or nothing."""
+        return Stream(self._router, self._challenge, self._recorder, traceparent, show_reason=self._show_reason)

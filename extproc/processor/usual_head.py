@@ -46,8 +46,6 @@ def usual_head(data: bytes) -> RequestHead | None:
         if data[at] != _HEADER_MAP:
             return None
         headers_end, at = _part(data, at + 1)
-        if headers_end > end:
-            return None
         end_of_stream = False
         if headers_end != end:
             if data[headers_end] != _END_OF_STREAM or data[headers_end + 1] > 1 or headers_end + 2 != end:

@@ -108,3 +108,56 @@ def test_a_head_that_is_cut_short_is_left_to_the_library(cut: int) -> None:
     )
     assert usual_head(whole) is not None
     assert usual_head(whole[:-cut]) is None
+
+
+def header(*fields: tuple[int, bytes]) -> bytes:
+    """One of the header map, of its numbered fields."""
+    return field(1, b"".join(field(number, payload) for number, payload in fields))
+
+
+GET = header((1, b":method"), (3, b"GET"))
+GOT = header((1, b":method"), (3, b"GET\x18\1"))
+"""Its last bytes could be the end of the stream."""
+LONG_WAY = b"\x83\x80\x80\x00"
+"""3, as a number of four bytes."""
+UNUSUAL = {
+    "headers under another number": field(2, field(3, GET)),
+    "headers that end behind what holds them": b"\x12" + bytes((len(GET),)) + field(1, GET) + b"Z\0",
+    "headers that end within one": field(2, b"\x0a" + bytes((len(GOT) - 2,)) + GOT),
+    "an end of the stream that is 2": field(2, field(1, GET) + b"\x18\2"),
+    "two ends of the stream": field(2, field(1, GET) + b"\x18\1\x18\0"),
+    "two methods": field(2, field(1, GET + GET)),
+    "two paths": field(2, field(1, header((1, b":path"), (3, b"/a")) * 2)),
+    "two traceparents": field(2, field(1, header((1, b"traceparent"), (3, b"a")) * 2)),
+    "a key in other letters": field(2, field(1, header((1, b"Accept"), (3, b"a")))),
+    "a key that is none": field(2, field(1, header((2, b":method"), (3, b"GET")))),
+    "no key": field(2, field(1, header((3, b"GET")))),
+    "a value that is none": field(2, field(1, header((1, b":method"), (4, b"GET")))),
+    "two values": field(2, field(1, header((1, b":method"), (3, b"PUT"), (3, b"GET")))),
+    "a value of both kinds": field(2, field(1, header((1, b":method"), (2, b"PUT"), (3, b"GET")))),
+    "something else among the headers": field(2, field(1, field(2, GET[2:]))),
+    "a number that goes on": field(2, field(1, field(1, field(1, b":method") + b"\x1a" + LONG_WAY + b"GET"))),
+    "heads twice": field(2, field(1, GET)) + field(2, field(1, header((1, b":path"), (3, b"/a")))),
+    "a response's head behind it": field(2, field(1, GET)) + field(3, field(1, GET)),
+    "a part behind it that is cut short": field(2, field(1, GET)) + b"B\5ab",
+}
+
+
+@pytest.mark.parametrize("data", UNUSUAL.values(), ids=UNUSUAL)
+def test_what_is_not_in_the_usual_shape_is_the_librarys(data: bytes) -> None:
+    assert usual_head(data) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(field(2, field(1, header((1, b":method"), (2, b"GET")))), id="a value that is a string"),
+        pytest.param(field(2, field(1, header((1, b":method")))), id="a key alone"),
+        pytest.param(field(2, field(1, header((1, b"accept"), (3, b"a")) * 2)), id="lines of one header"),
+        pytest.param(field(2, field(1, b"") + b"\x18\0"), id="no headers"),
+        pytest.param(field(2, field(1, GET) + b"\x18\1") + b"B\0Z\2ab", id="parts behind it"),
+    ],
+)
+def test_what_envoy_may_send_is_read_here(data: bytes) -> None:
+    assert usual_head(data) is not None
+    assert usual_head(data) == by_the_library(data)
