@@ -10,12 +10,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from hashlib import sha256
-from typing import Final
 
 from extproc.auth.grant import Grant
-
-_EMPTY: Final = sha256()
-"""To be copied: to have it made anew is to look for it in the library by its name."""
 
 
 class GrantCache:
@@ -58,6 +54,4 @@ class GrantCache:
 
 
 def _key(token: str) -> bytes:
-    hashed = _EMPTY.copy()
-    hashed.update(token.encode("ascii"))
-    return hashed.digest()
+    return sha256(token.encode("ascii")).digest()

@@ -18,6 +18,7 @@ from extproc.oci.error import Code, error_body
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")
 
 
+# Known by its identity: answers are remembered by it, and a hash of its fields would be made for each.
 @dataclass(frozen=True, slots=True, eq=False)
 class Challenge:
     """The token endpoint, as clients reach it, and the service for which it issues tokens.

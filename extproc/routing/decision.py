@@ -160,8 +160,7 @@ def admit(
     if isinstance(decided, Lookup):
         withheld = rollout.withholds(operation.name)
         return decided if withheld is None else _rolled_out(Forward(Route.PRIMARY, withheld), rollout)
-    reason = None if rollout.mode is Mode.SERVE else rollout.mode.reason
-    if decided.status == 401 and reason is not None:
+    if decided.status == 401 and (reason := rollout.mode.reason) is not None:
         # The primary may accept it.
         return Forward(Route.PRIMARY, reason, invalidation=invalidation_of(operation), would=decided)
     return decided
@@ -242,7 +241,7 @@ def invalidation_of(operation: Operation) -> Invalidation | None:
 
 def _rolled_out(decided: Forward, rollout: Rollout, *, found: bool = False) -> Forward:
     """Rule 8 for what goes on. `found`: the secondary is known to have what is asked for."""
-    reason = None if rollout.mode is Mode.SERVE else rollout.mode.reason
+    reason = rollout.mode.reason
     if reason is None:
         return decided
     would = decided if rollout.mode is Mode.OBSERVE else None

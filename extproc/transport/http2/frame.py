@@ -68,10 +68,11 @@ SETTINGS_ACK: Final = b"\0\0\0\4\1\0\0\0\0"
 
 def head(length: int, kind: int, flags: int, stream: int) -> bytes:
     """The nine bytes before a payload of `length` bytes."""
-    return b"%b%c%c%b" % (length.to_bytes(3), kind, flags, stream.to_bytes(4))
+    return _begun(length, kind, flags) + stream.to_bytes(4)
 
 
 def _begun(length: int, kind: int, flags: int) -> bytes:
+    """The first five of them: all but the stream's number."""
     return b"%b%c%c" % (length.to_bytes(3), kind, flags)
 
 

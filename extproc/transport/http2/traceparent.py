@@ -40,7 +40,7 @@ class _Automaton:
         self.unsampled: list[bool] = []
         self._states: list[tuple[str, int]] = []
         self._numbers: dict[tuple[str, int], int] = {}
-        self._number(("", -1))
+        self._number(("", -1))  # the first, and no byte's: behind a byte there are none or more zeros
 
     def step(self, state: int, byte: int) -> int:
         """To the next state. Raises KeyError for a byte that none has."""
