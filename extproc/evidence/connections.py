@@ -68,7 +68,7 @@ class Prompt(AbstractConnection):
         """Without waiting. Raises redis' ConnectionError, and what the loop raises for a lost one."""
         if self._writer is None:
             raise RedisConnectionError("disconnected meanwhile")
-        self._writer.write(data)
+        self._writer.transport.write(data)
 
     async def listen(self, came: Callable[[bytes], None], ended: Callable[[Exception], None]) -> None:
         """From now on `came` is told what comes, in the turn of the loop in which it does, and `ended` of the end,

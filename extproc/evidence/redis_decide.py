@@ -17,9 +17,12 @@ class Decide:
 
     def __init__(self, prefix: str, name_ttl: int) -> None:
         """`name_ttl`: microseconds."""
-        self._before = f"{prefix}:{{"
-        self._generation: Command = ("GET", f"{prefix}:site")
+        self._before = f"{prefix}:{{".encode()
+        self._site = f"{prefix}:site".encode()
         self._name_ttl = name_ttl
+        # Bytes, for numbers and text are made bytes each time.
+        self._called: Command = (b"EVALSHA", script.DECIDE.sha.encode(), b"2")
+        self._lives = str(name_ttl).encode()
         self._random = Random()
         """Seeded by the system. What it gives must differ from all that others give, and need be no secret: to ask
         the system each time costs more than the rest of a question."""
@@ -30,17 +33,14 @@ class Decide:
         tag, digest = (b"", pack_digest(reference)) if isinstance(reference, Digest) else (reference.encode(), b"")
         return fresh[:TOKEN_SIZE], fresh[TOKEN_SIZE:], tag, digest
 
-    def commands(self, name: Name, reference: Tag | Digest) -> tuple[Command, Command]:
-        """The script, and the site's generation behind it; see `RedisStore._run_beside_site`."""
+    def command(self, name: Name, reference: Tag | Digest) -> Command:
+        """All in one, for a server that has both keys: the script gives the site's generation, too."""
         fresh, generation, tag, digest = self.arguments(reference)
-        key = self._before + name + "}"
-        return (
-            ("EVALSHA", script.DECIDE.sha, 1, key, self._name_ttl, fresh, generation, tag, digest),
-            self._generation,
-        )
+        key = self._before + name.encode() + b"}"
+        return (*self._called, key, self._site, self._lives, fresh, generation, tag, digest)
 
     def evidence(self, answer: Any, generation: bytes, reference: Tag | Digest) -> Evidence:
-        """Of the script's answer: seconds, microseconds, epoch, marks, dropped, lease, state."""
+        """Of the script's answer: seconds, microseconds, epoch, marks, dropped, lease, state (and the generation)."""
         told: list[Any] = answer
         now = int(told[0]) * 1_000_000 + int(told[1])
         snapshot = Snapshot(told[2], generation, now)

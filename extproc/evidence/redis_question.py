@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from redis.exceptions import ClusterCrossSlotError
+
 from extproc.evidence.model import Evidence
 from extproc.evidence.reach import NoScript
 from extproc.evidence.redis_decide import Decide
@@ -30,16 +32,21 @@ class RedisAsking:
         self.store = store
         self.words = words
         self.reach = reach
+        self.apart = False
+        """The server is one of a Redis Cluster, though all of it: it runs no script on keys of two slots."""
 
     def ask(self, name: Name, reference: Tag | Digest, then: Then) -> RedisQuestion:
         question = RedisQuestion(self, name, reference, then)
-        question.asked = self.reach.ask(question.told, self.words.commands(name, reference))
+        if self.apart:
+            question.go_the_long_way()
+        else:
+            question.asked = self.reach.ask(question.told, (self.words.command(name, reference),))
         return question
 
 
 class RedisQuestion:
-    """`store.Question`. What is seldom (a script that the server does not know, a site without a generation) is
-    asked again by a task."""
+    """`store.Question`. What is seldom (a script that the server does not know, a site without a generation, a server
+    that takes no two keys) is asked again by a task."""
 
     __slots__ = ("_asking", "_name", "_reference", "_task", "_then", "asked")
 
@@ -58,20 +65,28 @@ class RedisQuestion:
         self.asked = None
         meaning = self._asking.reach.meaning(outcome)
         if isinstance(meaning, list):
-            generation = meaning[1]
-            if generation is not None:
-                self._end(self._evidence(meaning[0], generation))
+            found = self._evidence(meaning[0])
+            if found is not None:
+                self._end(found)
                 return
+        elif isinstance(meaning.__cause__, ClusterCrossSlotError):
+            self._asking.apart = True
         elif not isinstance(meaning, NoScript):
             self._end(meaning)
             return
+        self.go_the_long_way()
+
+    def go_the_long_way(self) -> None:
+        """By a task, which asks all there is to ask."""
         if self._then is not None:
             self._task = asyncio.create_task(self._asking.store.decide(self._name, self._reference))
             self._task.add_done_callback(self._decided)
 
-    def _evidence(self, answer: Any, generation: bytes) -> Evidence | Exception:
+    def _evidence(self, answer: Any) -> Evidence | Exception | None:
+        """None where the site has no generation yet."""
         try:
-            return self._asking.words.evidence(answer, generation, self._reference)
+            generation = answer[-1]
+            return None if generation is None else self._asking.words.evidence(answer, generation, self._reference)
         except Exception as error:
             # A fault of ours is this question's alone: whoever tells us goes on.
             return error

@@ -63,6 +63,8 @@ class Wire:
         self._parser = hiredis.Reader(
             protocolError=InvalidResponse, replyError=connection.error, notEnoughData=_NOTHING
         )
+        self._loop = asyncio.get_running_loop()
+        """Asked for once: it costs a call of the system."""
         self._patience = patience
         self._on_end = on_end
         self._sent: deque[Asked] = deque()
@@ -88,7 +90,7 @@ class Wire:
             self._end(RedisConnectionError(f"closed meanwhile: {error}"))
             return
         if not self._sent:
-            self._heard_at = asyncio.get_running_loop().time()
+            self._heard_at = self._loop.time()
         self._sent.extend(asked)
         if self._timer is None:
             self._wait(self._patience)
@@ -104,7 +106,7 @@ class Wire:
         self._end(RedisConnectionError("no longer used"))
 
     def _heard(self, data: bytes) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         try:
             self._parser.feed(data)
             while not self._ended and (answer := self._parser.gets()) is not _NOTHING:
@@ -127,13 +129,13 @@ class Wire:
                 self._end(RedisConnectionError("no longer used"))
 
     def _wait(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+        self._timer = self._loop.call_later(seconds, self._look)
 
     def _look(self) -> None:
         self._timer = None
         if not self._sent:
             return
-        left = self._heard_at + self._patience - asyncio.get_running_loop().time()
+        left = self._heard_at + self._patience - self._loop.time()
         if left > 0:
             self._wait(left)
         else:

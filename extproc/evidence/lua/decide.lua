@@ -1,3 +1,4 @@
+-- KEYS: the name's, and perhaps the site's generation, which then is the last of the answer.
 -- ARGV: name_ttl, epoch, name generation, tag or '', digest or ''
 
 local created = redis.call('HSETNX', key, 'e', ARGV[2])
@@ -11,4 +12,4 @@ if ARGV[4] ~= '' then
   if lease then digest = lease:sub(25, lease:byte(25) == 1 and 57 or 89) end
 end
 local seen = digest ~= '' and redis.call('HGET', key, 'd' .. digest)
-return {clock[1], clock[2], name[1], name[3], name[4], lease, seen}
+return {clock[1], clock[2], name[1], name[3], name[4], lease, seen, KEYS[2] and redis.call('GET', KEYS[2])}
