@@ -25,7 +25,7 @@ from tests.support.redis_server import RedisServer
 
 FORMS: Final = {"grpcio": ("grpcio", True), "fastlane": ("fastlane", True), "fastlane_pure": ("fastlane", False)}
 """Our sides: each one's transport, and whether its hot path is compiled, as in the image (docs/install.md)."""
-_COMPILED: Final = Path(__file__).parents[2] / "build" / "compiled"
+COMPILED: Final = Path(__file__).parents[2] / "build" / "compiled"
 _GO: Final = Path(__file__).parents[1] / "go_echo"
 _CONSTANT: Final = encode_route([("x-geo-route", "secondary"), ("x-geo-reason", "digest-present")], observe=False)
 """What a yardstick answers each request with."""
@@ -141,9 +141,9 @@ class _Configured(Program):
     def __init__(self, folder: Path, text: str, *, compiled: bool) -> None:
         super().__init__(folder)
         if compiled:
-            if not (_COMPILED / "extproc").is_dir():
+            if not (COMPILED / "extproc").is_dir():
                 raise SystemExit("build/compiled is missing: make compiled")
-            self.home = _COMPILED
+            self.home = COMPILED
         self.config.write_text(f'admin.address = "127.0.0.1:{self.admin_port}"\n{text}')
 
 

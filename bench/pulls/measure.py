@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import statistics
 from collections.abc import Callable
+from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
+import aiohttp
+
+from bench.exchange.side import COMPILED
 from bench.pulls.cache import pull_through_cache
 from extproc.sandbox.demo.skopeo import Skopeo
 from extproc.sandbox.image import content, write_image
@@ -22,6 +28,13 @@ LAYERS: Final = 10
 _NAME: Final = "group/app"
 
 
+def compiled() -> AbstractContextManager[object]:
+    """What is started meanwhile is of the form that the image has. Raises SystemExit where that was not made."""
+    if not (COMPILED / "extproc").is_dir():
+        raise SystemExit("build/compiled is missing: make compiled")
+    return patch.dict(os.environ, PYTHONPATH=str(COMPILED), PYTHONSAFEPATH="1")
+
+
 async def measured(
     folder: Path, *, rounds: int, slow_rounds: int, layer_bytes: int, transport: str, say: Callable[[str], None]
 ) -> dict[str, list[float]]:
@@ -30,7 +43,12 @@ async def measured(
     layout = folder / "layout"
     digest = write_image(layout, "v1", [content(layer_bytes, seed) for seed in range(LAYERS)])
     settings = {"server": {"transport": transport}, "envoy": {"message_timeout": 1.0}, "store": {"budget": 0.4}}
-    async with Sandbox(folder / "sandbox", workers=2, wan_rtt=RTT, wan_mbit=MBIT, settings=settings) as sandbox:
+    async with AsyncExitStack() as stack:
+        stack.enter_context(compiled())
+        sandbox = await stack.enter_async_context(
+            Sandbox(folder / "sandbox", workers=2, wan_rtt=RTT, wan_mbit=MBIT, settings=settings)
+        )
+        await _is_compiled(sandbox.edge.admin_url)
         skopeo = Skopeo(_made(folder / "skopeo"), sandbox.workspace.environment)
         where = sandbox.describe()
         for url in (where["primary_url"], where["secondary_url"]):
@@ -71,6 +89,12 @@ async def measured(
             return found
         finally:
             await cache.stop()
+
+
+async def _is_compiled(admin_url: str) -> None:
+    async with aiohttp.ClientSession(admin_url) as session, session.get("/metrics") as answer:
+        if 'compiled="true"' not in await answer.text():
+            raise RuntimeError("the processor is not of the compiled form")
 
 
 async def _until_filled(root: Path, layers: int) -> None:
