@@ -69,7 +69,7 @@ class RedisQuestion:
             if found is not None:
                 self._end(found)
                 return
-        elif isinstance(meaning.__cause__, ClusterCrossSlotError):
+        elif isinstance(outcome, list) and isinstance(outcome[0], ClusterCrossSlotError):
             self._asking.apart = True
         elif not isinstance(meaning, NoScript):
             self._end(meaning)
