@@ -9,7 +9,6 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Protocol
 
 from extproc.processor.pending_reply import PendingReply
@@ -180,7 +179,7 @@ class Process(Call):
         self._traceparent = traceparent
         # One of them, while the call is busy.
         self._coming: PendingReply | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[bytes] | None = None
         try:
             self._handler = host.new_stream(traceparent)
         except Exception as error:
@@ -200,7 +199,8 @@ class Process(Call):
             self._coming = reply
             reply.then(self._told)
         else:
-            self._task = asyncio.create_task(self._wait(reply))
+            self._task = asyncio.ensure_future(reply)
+            self._task.add_done_callback(self._done)
 
     def _no_more(self) -> None:
         self._end(Status.OK)
@@ -210,19 +210,18 @@ class Process(Call):
         self._coming = None
         self._went_on(outcome)
 
-    async def _wait(self, reply: Awaitable[bytes]) -> None:
-        """Goes on in the turn in which the reply is there, and not in the next one as a task's callbacks do."""
-        outcome: bytes | Exception
-        try:
-            outcome = await reply
-        except Exception as error:
-            outcome = error
-        except asyncio.CancelledError:
-            outcome = RuntimeError("it was cancelled")
-        # Its error, if it ended by one, is nobody's once the call is over: whoever asked has gone.
-        if not self._over:
-            self._task = None
-            self._went_on(outcome)
+    def _done(self, task: asyncio.Task[bytes]) -> None:
+        if self._over:
+            # Its error, if it ended by one, is nobody's: whoever asked has gone.
+            if not task.cancelled():
+                task.exception()
+            return
+        self._task = None
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            self._went_on(task.result())
+        else:
+            self._went_on(error if isinstance(error, Exception) else RuntimeError("it was cancelled"))
 
     def _went_on(self, outcome: bytes | Exception) -> None:
         self._busy = False
