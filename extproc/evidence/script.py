@@ -1,6 +1,7 @@
 """The operations on one name as Lua scripts: each is one atomic step on one Redis hash. Claims are strings.
 
-`lua/` has a file for each, and `lua/name.lua`, which stands before all that are on a name.
+`lua/` has a file for each, and what those on a name share: `clock.lua` before each, and `name.lua` behind it or, in
+`decide`, where a line asks for it: a server makes its functions anew each time that it comes to them.
 
 Rules
 1. Times are TIME inside the script; randomness comes from outside, for scripts have none.
@@ -47,14 +48,15 @@ def _text(operation: str) -> str:
     return (_LUA / f"{operation}.lua").read_text(encoding="ascii")
 
 
+_CLOCK: Final = _text("clock")
 _NAME: Final = f"local longest_exchange = {LONGEST_EXCHANGE * 1e6:.0f}\n{_text('name')}\n"
 
 
 def _on_name(operation: str) -> Script:
-    return Script(_NAME + _text(operation))
+    return Script(_CLOCK + _NAME + _text(operation))
 
 
-DECIDE: Final = _on_name("decide")
+DECIDE: Final = Script(_CLOCK + _text("decide").replace("-- name.lua\n", _NAME))
 INVALIDATE: Final = _on_name("invalidate")
 CHANGED: Final = _on_name("changed")
 LEARN: Final = _on_name("learn")

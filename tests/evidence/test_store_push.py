@@ -11,6 +11,9 @@ from extproc.evidence.store import LONGEST_EXCHANGE
 from extproc.oci.reference import Digest, Tag
 from tests.evidence.subject import D1, D2, D3, MEDIA, NAME, OTHER, SHORT, TAG, Subject
 
+SETTLES = 10 * SHORT
+"""Long enough to ask within it on a busy machine."""
+
 BY_TAG = Invalidation(tag=TAG)
 
 
@@ -85,10 +88,10 @@ async def test_what_was_asked_while_the_push_settled_is_not_leased_however_late_
 ) -> None:
     """The answer is of the time of the question: a slow one is as outdated after the push has settled."""
     for module in ("memory", "redis"):
-        monkeypatch.setattr(f"extproc.evidence.{module}.PUSH_SETTLES", SHORT / 2)
+        monkeypatch.setattr(f"extproc.evidence.{module}.PUSH_SETTLES", SETTLES)
     await subject.store.primary_changed(NAME, BY_TAG, pushed=D2)
     asked = (await subject.store.decide(NAME, TAG)).snapshot
-    await subject.advance(SHORT)
+    await subject.advance(SETTLES)
     assert await subject.store.learn(NAME, asked, Observation(D1, tag=TAG, media_type=MEDIA))
     assert (await subject.store.decide(NAME, TAG)).lease is None
 

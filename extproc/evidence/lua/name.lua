@@ -1,8 +1,4 @@
--- What the operations on a name share: it stands before each, behind `longest_exchange` (microseconds, as all times).
-
-local key, name_ttl = KEYS[1], tonumber(ARGV[1])
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
+-- What the operations on a name share, behind clock.lua and `longest_exchange` (microseconds).
 
 local function pack(number) return struct.pack('>I8', number) end
 local function unpack8(data, at) return (struct.unpack('>I8', data, at)) end
