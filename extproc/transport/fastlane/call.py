@@ -24,7 +24,8 @@ from extproc.transport.grpc_wire import (
 )
 from extproc.transport.grpc_wire import message as framed
 from extproc.transport.health import Health
-from extproc.transport.http2.connection import Connection, Stream
+from extproc.transport.http2.connection import Connection
+from extproc.transport.http2.stream import Stream
 from extproc.transport.http2.traceparent import Traceparent
 from extproc.transport.service import LARGEST_MESSAGE, OUR_FAULT, FaultLog, NewStream, is_refusal
 

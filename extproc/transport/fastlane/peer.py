@@ -8,10 +8,11 @@ from typing import Final, Protocol, cast
 
 from extproc.transport.fastlane.call import Call
 from extproc.transport.fastlane.patience import Patience
-from extproc.transport.http2.connection import Connection, Stream
+from extproc.transport.http2.connection import Connection
 from extproc.transport.http2.frame import ErrorCode
 from extproc.transport.http2.limits import Limits
 from extproc.transport.http2.request import Request
+from extproc.transport.http2.stream import Stream
 from extproc.transport.http2.traceparent import Traceparent
 
 _UNREAD: Final = 1 << 20

@@ -15,9 +15,9 @@ from extproc.transport.fastlane.patience import Patience
 from extproc.transport.fastlane.peer import Peer
 from extproc.transport.grpc_wire import CONTENT_TYPE, UNSUPPORTED_MEDIA_TYPE, Status, timeout
 from extproc.transport.health import Health
-from extproc.transport.http2.connection import Stream
 from extproc.transport.http2.limits import Limits
 from extproc.transport.http2.request import Request
+from extproc.transport.http2.stream import Stream
 from extproc.transport.http2.traceparent import Traceparent
 from extproc.transport.listening import ListenError, SocketFile, for_its_owner, try_port
 from extproc.transport.service import METHOD, FaultLog, NewStream

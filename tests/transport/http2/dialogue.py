@@ -21,7 +21,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from extproc.transport.http2.connection import Connection, Stream
+from extproc.transport.http2.connection import Connection
 from extproc.transport.http2.frame import (
     ACK,
     END_HEADERS,
@@ -36,6 +36,7 @@ from extproc.transport.http2.frame import (
 )
 from extproc.transport.http2.limits import Limits
 from extproc.transport.http2.request import Request
+from extproc.transport.http2.stream import Stream
 from extproc.transport.http2.traceparent import Traceparent
 from tests.support.clock import Clock
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from extproc.transport.grpc_wire import OK, RESPONSE
-from extproc.transport.http2.connection import Connection, Stream
+from extproc.transport.http2.connection import Connection
 from extproc.transport.http2.frame import ErrorCode
 from extproc.transport.http2.limits import Limits
 from extproc.transport.http2.request import Request
+from extproc.transport.http2.stream import Stream
 from extproc.transport.http2.traceparent import Traceparent
 from tests.support.clock import Clock
 
